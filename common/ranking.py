@@ -1,0 +1,101 @@
+"""Scores to ranks and recall@K, in both directions, without the whole score matrix in memory.
+
+The convention. The rank of a query's positive is 1 + the number of other items that score at least as high:
+an equal score ranks *above* the positive, so that a tie can't flatter the model. With several positives
+(image to text) the best one counts, among items that are not positives. recall@K is the share of ranks <= K.
+
+    scores of two captions over four images      positive    rank
+    0.9  0.1  0.3  0.2                           column 0    1
+    0.5  0.7  0.7  0.1                           column 2    2      (tied with column 1)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+CUTOFFS = (1, 5, 10)
+BLOCK = 512  # captions at once: 512 x 5,000 float64 scores are 20 MB
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks of all queries. Arrays over captions (idx) but for the last one, which is over images."""
+
+    rank: np.ndarray  # (n_captions,) int64, text to image: 1 = own image first
+    tied: np.ndarray  # (n_captions,) bool: another image has exactly the positive's score
+    positive_score: np.ndarray  # (n_captions,) float32, cosine
+    best_other: np.ndarray  # (n_captions,) int64: best image that isn't the own one, lowest row among equals
+    best_other_score: np.ndarray  # (n_captions,) float32, cosine
+    image_rank: np.ndarray  # (n_images,) int64, image to text; 0 where an image has no caption
+
+
+def scores(txt: torch.Tensor, img: torch.Tensor) -> torch.Tensor:
+    """Cosines of texts (n, dim) and images (m, dim), float32 of shape (n, m).
+
+    Rows have length 1. Products are summed in float64 and rounded once: what a matrix kernel's order of
+    summation changes lies nine digits below the last bit that is kept. So a score hangs neither on its block
+    nor on the machine, and equal images get equal scores, where float32 sums differ enough to flip a rank.
+    """
+    return (txt.double() @ img.double().T).float()
+
+
+def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
+    """Rank every caption's image among all images, and every image's captions among all captions.
+
+    txt (n_captions, dim) and img (n_images, dim): float32, rows of length 1. gt_img_index (n_captions,):
+    the image row of each caption. Raises ValueError where a shape doesn't fit or a value isn't finite.
+    """
+    gt = torch.as_tensor(np.asarray(gt_img_index, dtype=np.int64))
+    _check(txt, img, gt)
+    best_own = _best_own_scores(txt, img, gt)  # (n_images,)
+    gallery = img.double()
+    image_above = torch.zeros(len(img), dtype=torch.int64)
+    columns = []
+    for start in range(0, len(txt), BLOCK):
+        own = gt[start : start + BLOCK, None]
+        block = scores(txt[start : start + BLOCK], gallery)  # (block, n_images)
+        positive = block.gather(1, own)
+        at_least, above = (block >= positive).sum(1), (block > positive).sum(1)
+        # From here on only the other images: neither direction may count a positive.
+        block.scatter_(1, own, -torch.inf)
+        image_above += (block >= best_own).sum(0)
+        other_score, other = block.max(1)  # the first of equal maxima, as argmax is documented
+        columns.append((at_least, at_least - above > 1, positive[:, 0], other, other_score))
+    ranks, tied, positive, other, other_score = (
+        torch.cat(parts).numpy() for parts in zip(*columns, strict=True)
+    )
+    image_rank = torch.where(torch.isfinite(best_own), image_above + 1, 0).numpy()
+    return Ranking(ranks, tied, positive, other, other_score, image_rank)
+
+
+def recall(ranks: np.ndarray, cutoff: int) -> float:
+    """recall@cutoff, a share between 0 and 1: how many positives are among the first `cutoff`."""
+    return float(np.mean(ranks <= cutoff))
+
+
+def mean_reciprocal_rank(ranks: np.ndarray) -> float:
+    """Mean of 1 / rank (Voorhees, TREC-8 1999)."""
+    return float(np.mean(1.0 / ranks))
+
+
+def _best_own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
+    """The highest score among each image's own captions: (n_images,) float32, -inf where it has none."""
+    best = torch.full((len(img),), -torch.inf)
+    for start in range(0, len(txt), BLOCK):
+        own = gt[start : start + BLOCK]
+        products = (txt[start : start + BLOCK].double() * img[own].double()).sum(1).float()
+        best.scatter_reduce_(0, own, products, "amax")
+    return best
+
+
+def _check(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> None:
+    """Refuse shapes that don't fit and values that no comparison can order."""
+    if txt.ndim != 2 or img.ndim != 2 or txt.shape[1] != img.shape[1] or gt.shape != txt.shape[:1]:
+        raise ValueError(
+            f"shapes don't fit: txt {tuple(txt.shape)}, img {tuple(img.shape)}, gt {tuple(gt.shape)}"
+        )
+    if len(gt) and not (0 <= int(gt.min()) and int(gt.max()) < len(img)):
+        raise ValueError(f"gt_img_index must lie in 0..{len(img) - 1}")
+    if not (torch.isfinite(txt).all() and torch.isfinite(img).all()):
+        raise ValueError("embeddings hold values that are not finite")

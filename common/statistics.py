@@ -1,0 +1,60 @@
+"""Intervals for shares and means of queries that hang together by image."""
+
+import math
+
+import numpy as np
+
+Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927, JASA 22, p. 209), as shares between 0 and 1.
+
+    n may be an effective sample size, and so needn't be whole. Raises ValueError where n is not positive.
+    """
+    if n <= 0:
+        raise ValueError("a share of nothing has no interval")
+    share = successes / n
+    center = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    # At a share of 0 or 1 the bound is exact; rounding would leave it a hair outside.
+    return (0.0 if share == 0 else center - half, 1.0 if share == 1 else center + half)
+
+
+def clustered_share(hits: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a share whose observations come in clusters: the captions of one image.
+
+    hits (n,) bool and cluster (n,) int. Wilson's interval at the effective sample size n / deff (Kish 1965,
+    sect. 8.2; Korn and Graubard 1998), deff being the variance of the ratio estimator over clusters
+    (Cochran 1977, eq. 11.12) against that of n independent observations. Where all or none hit, no
+    spread can be seen: the number of clusters then stands for n, the most cautious choice.
+    """
+    hits = np.asarray(hits, dtype=float)
+    share, n = hits.mean(), len(hits)
+    variance = clustered_variance(hits, cluster)
+    clusters = len(np.unique(cluster))
+    effective = share * (1 - share) / variance if variance > 0 else clusters
+    # Clusters that happen to be more even than chance don't make a sample larger than it is.
+    effective = min(effective, n)
+    return wilson(share * effective, effective)
+
+
+def clustered_mean(values: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a mean over clustered observations: mean -+ 1.96 standard errors (Cochran 1977)."""
+    half = Z * math.sqrt(clustered_variance(values, cluster))
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def clustered_variance(values: np.ndarray, cluster: np.ndarray) -> float:
+    """Variance of the mean of observations that come in clusters of unequal size.
+
+    values (n,) float and cluster (n,) int. The ratio estimator's linearisation (Cochran 1977, eq. 11.12):
+    m / (m - 1) * sum over the m clusters of (sum of the cluster's residuals)^2 / n^2.
+    Infinite with a single cluster, from which no spread can be told.
+    """
+    values = np.asarray(values, dtype=float)
+    _, cluster = np.unique(cluster, return_inverse=True)
+    sums = np.bincount(cluster, weights=values - values.mean())
+    m = len(sums)
+    return float(m / (m - 1) * np.sum(sums**2) / len(values) ** 2) if m > 1 else math.inf
