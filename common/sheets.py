@@ -122,11 +122,12 @@ def _offer(sheet: Worksheet, name: str, legal: tuple[str, ...], n_rows: int) -> 
 
 
 def _explain(sheet: Worksheet) -> None:
-    """The worksheet `labels`: every legal label under each of its names."""
-    sheet.append(["label", "long name", "中文"])
+    """The worksheet `labels`: every legal label, its names and what it means."""
+    sheet.append(["label", "long name", "meaning", "中文", "含义"])
     for label in (*CATEGORIES, *SUBTYPES):
-        sheet.append([label.name, label.long_name, label.chinese_name])
-    for column, width in zip("ABC", (18, 26, 16), strict=True):
+        english, chinese = [label.title("en"), label.meaning("en")], [label.title("zh"), label.meaning("zh")]
+        sheet.append([label.name, *english, *chinese])
+    for column, width in zip("ABCDE", (16, 24, 90, 14, 60), strict=True):
         sheet.column_dimensions[column].width = width
         sheet[f"{column}1"].font = Font(bold=True)
 
