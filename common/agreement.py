@@ -1,0 +1,266 @@
+"""How far raters agree on nominal labels: five coefficients, each with a bootstrap interval over items.
+
+Ratings come as a matrix (n_items, n_raters) of label codes 0 .. q-1, with `MISSING` where a rater gave none.
+Only items with two or more ratings tell anything about agreement; the others play no part in any figure.
+
+Every coefficient depends on an item only through its pattern of ratings, so it is written as a function of
+how often each pattern occurs. A bootstrap round redraws those frequencies (one multinomial draw), and all
+rounds are computed in one matrix product: 2,000 rounds cost about as much as one call of a library.
+"""
+
+import functools
+import itertools
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+MISSING = -1
+SMALL = 50  # items; below that a nominal alpha is known to about -+0.12 at best
+SKEWED = 0.8  # share of the commonest label from which kappa and alpha mislead (the prevalence paradox)
+# McHugh (2012), Biochemia Medica 22(3), table 3: kappa below 0.60 is weak, from 0.80 on strong.
+WEAK, STRONG = 0.60, 0.80
+UNDEFINED_ROUNDS = 0.05  # share of redraws without a value above which no interval is given
+CELLS_AT_ONCE = 4_000_000  # of the (rounds, patterns) array of weights: 32 MB
+
+
+class Estimate(NamedTuple):
+    """One coefficient: `value`, `low` and `high` are None where they are undefined; `caution` says why."""
+
+    statistic: str
+    raters: str
+    n_items: int
+    value: float | None
+    low: float | None
+    high: float | None
+    caution: str
+
+
+# ---- coefficients of frequency tables; `weights` may have leading axes (bootstrap rounds) ---------------
+
+
+def cohen_kappa(tables: np.ndarray) -> np.ndarray:
+    """Cohen's kappa of two raters (Cohen 1960, Educ. Psychol. Meas. 20, eq. 1): (p_o - p_c) / (1 - p_c).
+
+    tables (..., q, q): how many items the first rater put into row i and the second into column j.
+    Returns (...); nan where both used one and the same label only (p_c is 1).
+    """
+    n = tables.sum((-2, -1))
+    agreed = np.trace(tables, axis1=-2, axis2=-1)
+    chance = (tables.sum(-1) * tables.sum(-2)).sum(-1)  # n**2 times p_c
+    return _ratio(n * agreed - chance, n * n - chance)
+
+
+def percent_agreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over items of the share of rater pairs that agree: P_bar of Fleiss (1971, Psychol. Bull. 76).
+
+    counts (p, q): how many raters put an item of pattern p under label q, two or more in all;
+    weights (..., p): how many items have the pattern. Returns (...).
+    """
+    raters = counts.sum(-1)
+    agreeing = (counts * (counts - 1)).sum(-1) / (raters * (raters - 1))
+    return _ratio(weights @ agreeing, weights.sum(-1))
+
+
+def fleiss_kappa(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Fleiss' kappa (Fleiss 1971, Psychol. Bull. 76, p. 379): (P_bar - P_e) / (1 - P_e).
+
+    P_e is the sum over labels of the squared share of all ratings. Every item has the same number of ratings.
+    counts (p, q) and weights (..., p) as in `percent_agreement`. nan where only one label occurs.
+    """
+    used = weights @ counts  # (..., q) ratings under each label
+    total = used.sum(-1)
+    observed = percent_agreement(counts, weights)
+    chance = (used * used).sum(-1)  # total**2 times P_e
+    return _ratio(observed * total * total - chance, total * total - chance)
+
+
+def krippendorff_alpha(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Krippendorff's alpha, nominal, any number of ratings: 1 - D_o / D_e (Krippendorff 2004, ch. 11).
+
+    D_o and D_e are observed and expected shares of unequal pairs, from the coincidences of Hayes and
+    Krippendorff (2007, Commun. Methods Meas. 1, p. 80-83): an item with m ratings adds each of its ordered
+    pairs with weight 1 / (m - 1). counts (p, q) with two or more ratings a
+    pattern, weights (..., p). nan where only one label occurs.
+    """
+    raters = counts.sum(-1)
+    used = weights @ counts
+    total = used.sum(-1)
+    observed = weights @ ((counts * (counts - 1)).sum(-1) / (raters - 1))  # coincidences of equal labels
+    chance = (used * (used - 1)).sum(-1)  # total * (total - 1) times the expected agreement
+    return _ratio(observed * (total - 1) - chance, total * (total - 1) - chance)
+
+
+def gwet_ac1(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Gwet's AC1 (Gwet 2008, Br. J. Math. Stat. Psychol. 61, p. 29-48): (p_a - p_e) / (1 - p_e).
+
+    p_a is the percent agreement; p_e, agreement by chance, is the sum over labels of pi (1 - pi) / (q - 1),
+    pi being a label's mean share of an item's ratings and q the number of labels that the raters could
+    choose from, used or not.
+    counts (p, q) and weights (..., p) as in `percent_agreement`; defined wherever there is an item.
+    """
+    q = counts.shape[-1]
+    prevalence = _ratio(weights @ (counts / counts.sum(-1, keepdims=True)), weights.sum(-1)[..., None])
+    chance = (prevalence * (1 - prevalence)).sum(-1) / (q - 1)
+    return _ratio(percent_agreement(counts, weights) - chance, 1 - chance)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below, nan where below is 0 (it is a difference of whole numbers there, so exactly 0)."""
+    above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
+    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
+
+
+# ---- from a matrix of ratings to estimates with intervals -------------------------------------------------
+
+
+def assess(
+    matrix: np.ndarray, raters: list[str], labels: list[str], rounds: int, seed: list[int]
+) -> list[Estimate]:
+    """Every coefficient of one matrix of ratings, over all raters and for each pair.
+
+    matrix (n_items, n_raters) of codes into `labels`, or MISSING. Percent agreement, alpha and AC1 take all
+    items with two or more ratings; Fleiss' kappa those that every rater rated who shares an item with
+    another; Cohen's kappa the items of each pair. `rounds` bootstrap redraws of the items, seeded from
+    `seed` and the raters' names, so that a further rater doesn't move the intervals of the pairs before.
+    """
+    shared = matrix[(matrix != MISSING).sum(1) >= 2]
+    taking_part = np.flatnonzero((shared != MISSING).any(0))
+    together = ", ".join(raters[rater] for rater in taking_part)
+    complete = shared[(shared[:, taking_part] != MISSING).all(1)]
+    any_number = {
+        "percent agreement": percent_agreement,
+        "Krippendorff's alpha": krippendorff_alpha,
+        "Gwet's AC1": gwet_ac1,
+    }
+    if len(raters) < 2:
+        nothing = "only one rater: agreement takes two" if raters else "no rating"
+    else:
+        nothing = "no item was rated by two or more"
+    incomplete = "no item was rated by all of them" if len(shared) else nothing
+    estimates = _overall(any_number, together, shared, labels, rounds, seed, nothing)
+    fleiss = {"Fleiss' kappa": fleiss_kappa}
+    estimates += _overall(fleiss, together, complete, labels, rounds, [*seed, 1], incomplete)
+    for first, second in itertools.combinations(range(len(raters)), 2):
+        pair = matrix[:, [first, second]]
+        pair = pair[(pair != MISSING).all(1)]
+        estimates += _pair(f"{raters[first]}, {raters[second]}", pair, labels, rounds, seed)
+    return estimates
+
+
+def label_counts(matrix: np.ndarray, q: int) -> np.ndarray:
+    """(n_items, q): how many raters put each item under each of q labels; MISSING counts for none."""
+    return np.stack([(matrix == label).sum(1) for label in range(q)], axis=1)
+
+
+def pair_table(pair: np.ndarray, q: int) -> np.ndarray:
+    """(q, q) confusion table of two raters from their (n_items, 2) codes, none of them MISSING."""
+    return np.bincount(pair[:, 0] * q + pair[:, 1], minlength=q * q).reshape(q, q)
+
+
+def _overall(
+    formulas: dict, raters: str, matrix: np.ndarray, labels: list[str], rounds: int, seed: list[int], why: str
+) -> list[Estimate]:
+    """Coefficients over many raters, from the distinct patterns of label counts."""
+    if not len(matrix):
+        return [Estimate(name, raters, 0, None, None, None, why) for name in formulas]
+    counts, weights = np.unique(label_counts(matrix, len(labels)), axis=0, return_counts=True)
+    bound = {name: functools.partial(formula, counts) for name, formula in formulas.items()}
+    return _estimates(bound, raters, weights, weights @ counts, labels, rounds, seed)
+
+
+def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: list[int]) -> list[Estimate]:
+    """Percent agreement and Cohen's kappa of two raters: their patterns are a confusion table's cells."""
+    q = len(labels)
+    formulas = {
+        "percent agreement": lambda cells: _ratio(cells[..., :: q + 1].sum(-1), cells.sum(-1)),
+        "Cohen's kappa": lambda cells: cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
+    }
+    if not len(pair):
+        why = "the two rated no item in common"
+        return [Estimate(name, raters, 0, None, None, None, why) for name in formulas]
+    table = pair_table(pair, q)
+    seed = [*seed, zlib.crc32(raters.encode("utf-8"))]  # Python's own hash differs from run to run
+    return _estimates(formulas, raters, table.ravel(), table.sum(0) + table.sum(1), labels, rounds, seed)
+
+
+def _estimates(
+    formulas: dict,
+    raters: str,
+    weights: np.ndarray,
+    used: np.ndarray,
+    labels: list[str],
+    rounds: int,
+    seed: list[int],
+) -> list[Estimate]:
+    """Values of several coefficients with their intervals, from the same bootstrap redraws.
+
+    weights (p,): items of each pattern; used (q,): ratings under each label; a formula takes (..., p).
+    """
+    redrawn = {name: [] for name in formulas}
+    for drawn in _redraws(weights, rounds, seed):
+        for name, formula in formulas.items():
+            redrawn[name].append(formula(drawn))
+    n = int(weights.sum())
+    estimates = []
+    for name, formula in formulas.items():
+        value, rounds_of = float(formula(weights)), np.concatenate([*redrawn[name], []])
+        low, high, caution = _interval(rounds_of) if not np.isnan(value) else (None, None, "")
+        cautions = [caution, *_cautions(name, n, value, low, high, used, labels)]
+        value = None if np.isnan(value) else value
+        estimates.append(Estimate(name, raters, n, value, low, high, "; ".join(filter(None, cautions))))
+    return estimates
+
+
+def _redraws(weights: np.ndarray, rounds: int, seed: list[int]):
+    """Yield bootstrap redraws of the items as weights of their patterns: (some rounds, p) at a time."""
+    generator = np.random.default_rng(seed)
+    n = int(weights.sum())
+    at_once = max(1, CELLS_AT_ONCE // len(weights))
+    for start in range(0, rounds, at_once):
+        yield generator.multinomial(n, weights / n, size=min(at_once, rounds - start)).astype(float)
+
+
+def _interval(redrawn: np.ndarray) -> tuple[float | None, float | None, str]:
+    """95 % percentile interval (Efron and Tibshirani 1993, ch. 13), or why there is none."""
+    defined = redrawn[~np.isnan(redrawn)]
+    if not len(redrawn):
+        return None, None, "no interval: no bootstrap rounds were asked for"
+    undefined = 1 - len(defined) / len(redrawn)
+    if undefined > UNDEFINED_ROUNDS:
+        return None, None, f"no interval: {undefined:.0%} of the redraws held one label only"
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return float(low), float(high), ""
+
+
+def _cautions(
+    name: str,
+    n: int,
+    value: float,
+    low: float | None,
+    high: float | None,
+    used: np.ndarray,
+    labels: list[str],
+) -> list[str]:
+    """What a reader of one coefficient should beware of, in plain words."""
+    commonest = int(np.argmax(used))
+    if np.isnan(value):
+        return [
+            f"undefined: every rating is {labels[commonest]}, so chance alone agrees; see percent agreement"
+        ]
+    cautions = []
+    if n < SMALL:
+        cautions.append(f"only {n} item{'s' if n > 1 else ''}")
+    if low is not None and low == high:
+        cautions.append(f"all {n} items look alike here, so the interval can't show what others would do")
+    if name == "percent agreement":
+        return cautions
+    if low is not None and low < WEAK and high >= STRONG:
+        cautions.append("the interval is too wide to tell weak agreement from strong")
+    share = used[commonest] / used.sum()
+    if share > SKEWED:
+        cautions.append(
+            f"{share:.0%} of the ratings are {labels[commonest]}: with labels so skewed kappa and alpha can "
+            "be low where raters mostly agree; read AC1 and percent agreement beside them"
+        )
+    return cautions
