@@ -37,8 +37,7 @@ SAMPLE_FOLDER = "sample"
 
 def stem(num_images: int, model: str) -> str:
     """What the names of a cache's files share: `5000_openai_clip-vit-base-patch32`."""
-    name = Path(model).name if Path(model).is_absolute() else model
-    return f"{num_images}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_.")
+    return f"{num_images}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", model).strip("_.")
 
 
 def find(cache_dir: Path) -> Path:

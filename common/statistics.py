@@ -33,7 +33,7 @@ def clustered_share(hits: np.ndarray, cluster: np.ndarray) -> tuple[float, float
     share, n = hits.mean(), len(hits)
     variance = clustered_variance(hits, cluster)
     clusters = len(np.unique(cluster))
-    effective = share * (1 - share) / variance if variance > 0 else clusters
+    effective = share * (1 - share) / variance if 0 < variance < math.inf else clusters
     # Clusters that happen to be more even than chance don't make a sample larger than it is.
     effective = min(effective, n)
     return wilson(share * effective, effective)

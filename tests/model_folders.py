@@ -1,0 +1,134 @@
+"""Model folders with random weights, written locally: what the real loading code is tested and timed on."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BertTokenizerFast,
+    ChineseCLIPConfig,
+    ChineseCLIPImageProcessorPil,
+    ChineseCLIPModel,
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTokenizerFast,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessorPil,
+    SiglipModel,
+)
+
+WORDS = (
+    "a an the two three man woman dog cat red blue sits stands on under table street with and of in".split()
+)
+
+
+def tiny_clip(folder: Path, seed: int = 0) -> Path:
+    """A CLIP of some 100,000 parameters: 32 px images, 77 tokens."""
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = {**text, "image_size": 32, "patch_size": 8}
+    return _clip(folder, text, vision, projection_dim=24, image_size=32, seed=seed)
+
+
+def full_clip(folder: Path, seed: int = 0) -> Path:
+    """A CLIP of ViT-B/32's full size: 151 million parameters, for speed and memory."""
+    text = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8}
+    vision = {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+    }
+    vision |= {"image_size": 224, "patch_size": 32}
+    return _clip(folder, text, vision, projection_dim=512, image_size=224, seed=seed, vocabulary=49408)
+
+
+def tiny_siglip(folder: Path, seed: int = 0) -> Path:
+    """A SigLIP: its text tower reads the last position, so it needs texts padded to the full length."""
+    torch.manual_seed(seed)
+    tokenizer = _word_tokenizer(length=16, kind=PreTrainedTokenizerFast)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = SiglipConfig(
+        text_config={
+            **size,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 16,
+            "projection_size": 32,
+        },
+        vision_config={**size, "image_size": 32, "patch_size": 8},
+    )
+    SiglipModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def tiny_chinese_clip(folder: Path, seed: int = 0) -> Path:
+    """A Chinese-CLIP: a BERT text tower with an attention mask."""
+    torch.manual_seed(seed)
+    characters = "一二三只个人狗猫红蓝色的坐站在桌子街上下和有"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *WORDS]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=32)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = ChineseCLIPConfig(
+        text_config={**size, "vocab_size": len(vocabulary), "max_position_embeddings": 32},
+        vision_config={**size, "image_size": 32, "patch_size": 8},
+        projection_dim=24,
+    )
+    ChineseCLIPModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    square = {"height": 32, "width": 32}
+    ChineseCLIPImageProcessorPil(size=square, crop_size=square).save_pretrained(folder)
+    return folder
+
+
+def _clip(folder, text, vision, projection_dim, image_size, seed, vocabulary=None) -> Path:
+    torch.manual_seed(seed)
+    tokenizer = _clip_tokenizer()
+    special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {
+        **text,
+        **special,
+        "pad_token_id": tokenizer.pad_token_id,
+        "vocab_size": vocabulary or len(tokenizer),
+    }
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=projection_dim)
+    CLIPModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = {"crop_size": {"height": image_size, "width": image_size}, "size": {"shortest_edge": image_size}}
+    CLIPImageProcessorPil(**size).save_pretrained(folder)
+    return folder
+
+
+def _clip_tokenizer() -> CLIPTokenizerFast:
+    """CLIP's own tokenizer over bytes and a few words; any text can be said in bytes."""
+    bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = bytes_ + [byte + "</w>" for byte in bytes_] + ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=77)
+
+
+def _word_tokenizer(length: int, kind):
+    """A lower-casing word-piece tokenizer that ends a text with </s> and pads with it, as SigLIP's does."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        special_tokens=["<unk>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
+    end = tokenizer.token_to_id("</s>")
+    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", end)])
+    return kind(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        eos_token="</s>",
+        pad_token="</s>",
+        model_max_length=length,
+        model_input_names=["input_ids"],
+    )
