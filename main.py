@@ -8,33 +8,28 @@ Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: so
         quarter of an hour on a laptop; a run that was stopped goes on where it was. Later runs only load.
 """
 
-import platform
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import PIL
 import torch
-import transformers
 
 from common import cache, coco, encoder, files, meta, ranking, statistics
 from common.errors import UserError, list_rows, reported
 from common.settings import PROJECT_DIR, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------
-MODEL_NAME = (
-    "openai/clip-vit-base-patch32"  # a CLIP-like model of the hub (name or name@revision), or a folder
-)
-NUM_IMAGES = 5000  # images to sample; more than the dataset has means all
-CAPTIONS_PER_IMAGE = 5  # captions of each image, the first ones by annotation id
-SEED = 42  # of the sample; later steps take it from the cache
-IMAGE_DIR = "data/val2017"  # folder of the images
-ANNOTATION_FILE = "data/annotations/captions_val2017.json"  # COCO captions JSON
-CACHE_DIR = "cache"  # frozen embeddings
-RESULT_DIR = "final_results"  # baseline.json
-DEVICE = "auto"  # auto, cpu, cuda, cuda:1, mps
-DTYPE = "float32"  # float32, bfloat16, float16; the study's is float32
-BATCH_SIZE = 64  # items at once; halved by itself where a GPU's memory is too small
+MODEL_NAME: str = "openai/clip-vit-base-patch32"  # of the hub (name, name@revision), or a folder
+NUM_IMAGES: int = 5000  # images to sample; more than the dataset has means all
+CAPTIONS_PER_IMAGE: int = 5  # captions of each image, the first ones by annotation id
+SEED: int = 42  # of the sample; later steps take it from the cache
+IMAGE_DIR: str = "data/val2017"  # folder of the images
+ANNOTATION_FILE: str = "data/annotations/captions_val2017.json"  # COCO captions JSON
+CACHE_DIR: str = "cache"  # frozen embeddings
+RESULT_DIR: str = "final_results"  # baseline.json
+DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+DTYPE: str = "float32"  # float32, bfloat16, float16; the study's is float32
+BATCH_SIZE: int = 64  # items at once; halved by itself where a GPU's memory is too small
 # ------------------------------------------------------------------------------------------------------------
 
 COCO_IMAGE_DIR = PROJECT_DIR / "data" / "val2017"
@@ -138,7 +133,11 @@ def freeze(data: Data, sample: coco.Sample, settings: dict) -> Path:
     ):
         source = encoder.locate(data.model_name, download=not meta_file.is_file())
         wanted = identity(sample, data, source, settings)
-        how = {"device": settings["DEVICE"], "batch_size": settings["BATCH_SIZE"], "versions": versions()}
+        how = {
+            "device": settings["DEVICE"],
+            "batch_size": settings["BATCH_SIZE"],
+            "versions": encoder.versions(),
+        }
         shards = cache.Shards(data.cache_dir, stem, {**wanted, **how, "model": name})
         if meta_file.is_file():
             refuse_another(meta_file, wanted)
@@ -231,20 +230,9 @@ def meta_content(sample: coco.Sample, data: Data, wanted: dict, facts: dict, nam
         "image_folder": shown(data.image_dir),
         "annotation_file": shown(data.annotation_file),
         "bundled_sample": data.bundled_sample,
-        "versions": versions(),
+        "versions": encoder.versions(),
         "fingerprints": {field: wanted[field] for field in ("annotation_file", "images")},
         **rows_of(sample),
-    }
-
-
-def versions() -> dict:
-    """Versions of what an embedding's last bits hang on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "pillow": PIL.__version__,
-        "numpy": np.__version__,
     }
 
 
@@ -340,6 +328,18 @@ def say_comparison(compared: dict) -> None:
         print("  images that were re-encoded or don't belong to this file")
 
 
+def baseline(frozen: cache.Cache, result: dict, compared: dict | None) -> dict:
+    """The result file: figures, then where they come from."""
+    rows = ("sampled_img_ids", "file_names", "caption_ids", "captions", "gt_img_index")
+    return {
+        **result,
+        "comparison": compared,
+        "cache": {"fingerprint": meta.fingerprint(frozen.meta), "meta_file": shown(frozen.meta_file)},
+        "made_with": {field: value for field, value in frozen.meta.items() if field not in rows},
+        "versions": encoder.versions(),
+    }
+
+
 @reported
 def main() -> None:
     override(globals())
@@ -359,18 +359,6 @@ def main() -> None:
     files.write_json(result_file, baseline(frozen, result, compared))
     print(f"\nWrote {shown(result_file)}")
     print("Next: python failure.py")
-
-
-def baseline(frozen: cache.Cache, result: dict, compared: dict | None) -> dict:
-    """The result file: figures, then where they come from."""
-    rows = ("sampled_img_ids", "file_names", "caption_ids", "captions", "gt_img_index")
-    return {
-        **result,
-        "comparison": compared,
-        "cache": {"fingerprint": meta.fingerprint(frozen.meta), "meta_file": shown(frozen.meta_file)},
-        "made_with": {field: value for field, value in frozen.meta.items() if field not in rows},
-        "versions": versions(),
-    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ hub or from a folder. This is the only file of the project that imports transfor
 """
 
 import os
+import platform
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
+import PIL
 import torch
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -220,6 +222,17 @@ def check_agreement(reference: torch.Tensor, rows: torch.Tensor, device: str, dt
         )
 
 
+def versions() -> dict:
+    """Versions of what an embedding's last bits hang on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+    }
+
+
 def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
@@ -256,7 +269,7 @@ def _check_wiring(encoder: Encoder) -> None:
             whole = encoder.model(**encoder._tokens(texts), **pixels)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"the model's folder has a tokenizer or processor that doesn't fit it ({reason})") from error
+        raise UserError(f"the model's tokenizer or image processor doesn't fit it ({reason})") from error
     pairs = (
         (encoder._forward(encoder.model.get_image_features, pixels), getattr(whole, "image_embeds", None)),
         (encoder.encode_texts(texts, batch_size=2), getattr(whole, "text_embeds", None)),

@@ -1,9 +1,10 @@
 """Model folders with random weights, written locally: what the real loading code is tested and timed on."""
 
+import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     BertTokenizerFast,
     ChineseCLIPConfig,
@@ -18,21 +19,25 @@ from transformers import (
     SiglipImageProcessorPil,
     SiglipModel,
 )
+from transformers.utils.logging import disable_progress_bar
 
-WORDS = (
-    "a an the two three man woman dog cat red blue sits stands on under table street with and of in".split()
-)
+disable_progress_bar()
+
+WORDS = "a the two three man woman dog cat red blue sits stands on under table street with and of in".split()
 
 
 def tiny_clip(folder: Path, seed: int = 0) -> Path:
     """A CLIP of some 100,000 parameters: 32 px images, 77 tokens."""
     text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     vision = {**text, "image_size": 32, "patch_size": 8}
-    return _clip(folder, text, vision, projection_dim=24, image_size=32, seed=seed)
+    return _clip(folder, text, vision, 24, 32, seed, [" ".join(WORDS)])
 
 
-def full_clip(folder: Path, seed: int = 0) -> Path:
-    """A CLIP of ViT-B/32's full size: 151 million parameters, for speed and memory."""
+def full_clip(folder: Path, texts: list[str], seed: int = 0) -> Path:
+    """A CLIP of ViT-B/32's full size: 151 million parameters, for speed and memory.
+
+    `texts` are captions for its tokenizer to learn from, so that they come out about as long as CLIP's own.
+    """
     text = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8}
     vision = {
         "hidden_size": 768,
@@ -41,7 +46,7 @@ def full_clip(folder: Path, seed: int = 0) -> Path:
         "num_attention_heads": 12,
     }
     vision |= {"image_size": 224, "patch_size": 32}
-    return _clip(folder, text, vision, projection_dim=512, image_size=224, seed=seed, vocabulary=49408)
+    return _clip(folder, text, vision, 512, 224, seed, texts, vocabulary=49408)
 
 
 def tiny_siglip(folder: Path, seed: int = 0) -> Path:
@@ -85,9 +90,9 @@ def tiny_chinese_clip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _clip(folder, text, vision, projection_dim, image_size, seed, vocabulary=None) -> Path:
+def _clip(folder, text, vision, projection_dim, image_size, seed, texts, vocabulary=None) -> Path:
     torch.manual_seed(seed)
-    tokenizer = _clip_tokenizer()
+    tokenizer = _clip_tokenizer(texts)
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = {
         **text,
@@ -103,12 +108,23 @@ def _clip(folder, text, vision, projection_dim, image_size, seed, vocabulary=Non
     return folder
 
 
-def _clip_tokenizer() -> CLIPTokenizerFast:
-    """CLIP's own tokenizer over bytes and a few words; any text can be said in bytes."""
+def _clip_tokenizer(texts: list[str]) -> CLIPTokenizerFast:
+    """CLIP's own kind of tokenizer, its merges learned from some texts; any other text is said in bytes."""
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    learner.normalizer = normalizers.Lowercase()
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\w+|[^\s\w]+"), "removed", invert=True),
+            pre_tokenizers.ByteLevel(False),
+        ]
+    )
+    learner.train_from_iterator(texts, trainers.BpeTrainer(end_of_word_suffix="</w>", show_progress=False))
+    merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = bytes_ + [byte + "</w>" for byte in bytes_] + ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=77)
+    tokens = bytes_ + [byte + "</w>" for byte in bytes_]
+    tokens += [left + right for left, right in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    return CLIPTokenizerFast(vocab=vocabulary, merges=merges, model_max_length=77)
 
 
 def _word_tokenizer(length: int, kind):
