@@ -29,7 +29,7 @@ class Sample:
     caption_ids: list[int]
     captions: list[str]
     gt_img_index: list[int]  # idx -> image row
-    without_caption: int  # images of the dataset that have no caption, and so can't be sampled
+    without_caption: int  # images of the dataset whose captions are none or blank, so can't be sampled
     short_of_captions: int  # sampled images with fewer captions than were asked for
 
 
@@ -56,13 +56,15 @@ def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> S
     the first `captions_per_image` captions in ascending annotation id. `num_images` above the number of
     images with a caption is capped. The order is part of every sheet that was ever handed out: keep it.
     """
-    with_caption = [int(image["id"]) for image in coco.dataset["images"] if coco.imgToAnns.get(image["id"])]
+    of_image = {image["id"]: [] for image in coco.dataset["images"]}
+    for annotation in sorted(coco.dataset["annotations"], key=lambda annotation: annotation["id"]):
+        if annotation["caption"].strip():  # a blank caption says nothing that could be retrieved
+            of_image[annotation["image_id"]].append(annotation)
+    with_caption = [image_id for image_id, annotations in of_image.items() if annotations]
     image_ids = random.Random(seed).sample(with_caption, min(num_images, len(with_caption)))
     caption_ids, captions, gt_img_index, short = [], [], [], 0
     for row, image_id in enumerate(image_ids):
-        chosen = sorted(coco.imgToAnns[image_id], key=lambda annotation: annotation["id"])[
-            :captions_per_image
-        ]
+        chosen = of_image[image_id][:captions_per_image]
         short += len(chosen) < captions_per_image
         caption_ids += [annotation["id"] for annotation in chosen]
         captions += [annotation["caption"] for annotation in chosen]

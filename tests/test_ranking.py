@@ -1,0 +1,140 @@
+"""Ranks by counting: against worked examples, a sorted reference with ties, and another project's metric."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from common import ranking
+
+
+def from_scores(scores: list[list[float]]):
+    """Embeddings whose products are exactly the given scores (texts x images); lengths don't matter here."""
+    return torch.eye(len(scores)), torch.tensor(scores).T.contiguous()
+
+
+def test_the_docstring_s_example():
+    txt, img = from_scores([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
+    found = ranking.rank(txt, img, [0, 2])
+    assert found.rank.tolist() == [1, 2]
+    assert found.tied.tolist() == [False, True]
+    assert found.best_other.tolist() == [2, 1]
+    np.testing.assert_allclose(found.best_other_score, [0.3, 0.7], atol=1e-6)
+
+
+def test_a_two_by_four_matrix_by_hand_in_both_directions():
+    # Four captions over two images; images' own captions are (0, 1) and (2, 3).
+    txt, img = from_scores([[0.6, 0.2], [0.1, 0.3], [0.5, 0.4], [0.2, 0.7]])
+    found = ranking.rank(txt, img, [0, 0, 1, 1])
+    assert found.rank.tolist() == [1, 2, 2, 1]
+    # Image 0: best own 0.6 against 0.5 and 0.2. Image 1: best own 0.7 against 0.2 and 0.3.
+    assert found.image_rank.tolist() == [1, 1]
+    assert ranking.recall(found.rank, 1) == 0.5
+    assert ranking.mean_reciprocal_rank(found.rank) == 0.75
+
+
+def sorted_reference(txt, img, gt):
+    """Both directions by sorting a whole matrix, equal scores ahead of the positive."""
+    scores = (txt.double() @ img.double().T).float().numpy()
+    ranks, others = [], []
+    for row, positive in enumerate(gt):
+        is_positive = np.arange(len(img)) == positive
+        order = np.lexsort((is_positive, -scores[row]))
+        ranks.append(int(np.flatnonzero(order == positive)[0]) + 1)
+        others.append(int(next(column for column in order if column != positive)))
+    image_ranks = []
+    for column in range(len(img)):
+        own = gt == column
+        if not own.any():
+            image_ranks.append(0)
+            continue
+        image_ranks.append(1 + int((scores[~own, column] >= scores[own, column].max()).sum()))
+    return ranks, others, image_ranks
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_to_sorting_with_ties(seed, monkeypatch):
+    monkeypatch.setattr(ranking, "BLOCK", 17)  # several blocks, the last one short
+    generator = torch.Generator().manual_seed(seed)
+    # A few coarse directions, so that many images and captions are equal and scores tie.
+    pool = normalize(torch.randint(-1, 2, (12, 4), generator=generator).float() + 0.01, dim=1)
+    img = pool[torch.randint(0, 12, (30,), generator=generator)]
+    txt = pool[torch.randint(0, 12, (100,), generator=generator)]
+    gt = np.random.default_rng(seed).integers(0, 29, 100)  # image 29 has no caption
+    found = ranking.rank(txt, img, gt)
+    ranks, others, image_ranks = sorted_reference(txt, img, gt)
+    assert found.tied.any()
+    assert found.rank.tolist() == ranks
+    assert found.best_other.tolist() == others
+    assert found.image_rank.tolist() == image_ranks
+
+
+def test_equal_images_tie_whatever_the_block(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    img = normalize(torch.randn(101, 64, generator=generator), dim=1)
+    img[77] = img[3]
+    txt = normalize(torch.randn(50, 64, generator=generator), dim=1)
+    for block in (1, 7, 512):
+        monkeypatch.setattr(ranking, "BLOCK", block)
+        found = ranking.rank(txt, img, np.full(50, 77))
+        assert found.tied.all()
+        assert (found.rank >= 2).all()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    img = normalize(torch.randn(200, 32, generator=generator), dim=1)
+    txt = normalize(torch.randn(999, 32, generator=generator), dim=1)
+    gt = np.arange(999) % 200
+    results = []
+    for block in (1, 100, 512, 5000):
+        monkeypatch.setattr(ranking, "BLOCK", block)
+        results.append(ranking.rank(txt, img, gt))
+    for other in results[1:]:
+        for field in ("rank", "tied", "positive_score", "best_other", "best_other_score", "image_rank"):
+            np.testing.assert_array_equal(getattr(results[0], field), getattr(other, field))
+
+
+@pytest.mark.parametrize(
+    ("txt", "img", "gt"),
+    [
+        (torch.ones(2, 3), torch.ones(2, 4), [0, 1]),
+        (torch.ones(2, 3), torch.ones(2, 3), [0, 1, 1]),
+        (torch.ones(2, 3), torch.ones(2, 3), [0, 2]),
+        (torch.full((2, 3), torch.nan), torch.ones(2, 3), [0, 1]),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(txt, img, gt):
+    with pytest.raises(ValueError):
+        ranking.rank(txt, img, gt)
+
+
+def test_recall_equals_clip_benchmark_on_the_sample(sample_cache):
+    module = pytest.importorskip(
+        "clip_benchmark.metrics.zeroshot_retrieval",
+        reason="clip-benchmark isn't installed (pip install --no-deps)",
+    )
+    img, txt, gt = sample_cache.img, sample_cache.txt, np.array(sample_cache.meta["gt_img_index"])
+    texts_of = [np.flatnonzero(gt == row).tolist() for row in range(len(img))]
+
+    class Frozen:
+        """A model that looks its embeddings up."""
+
+        def encode_image(self, rows):
+            return img[rows]
+
+        def encode_text(self, rows):
+            return txt[rows]
+
+    loader = [
+        (torch.arange(start, min(start + 100, len(img))), texts_of[start : start + 100])
+        for start in range(0, len(img), 100)
+    ]
+    theirs = module.evaluate(Frozen(), loader, lambda rows: torch.tensor(rows), "cpu", False, [1, 5, 10])
+    ours = ranking.rank(txt, img, gt)
+    for cutoff in ranking.CUTOFFS:
+        assert ranking.recall(ours.rank, cutoff) == pytest.approx(
+            theirs[f"image_retrieval_recall@{cutoff}"], abs=1e-9
+        )
+        found = theirs[f"text_retrieval_recall@{cutoff}"]
+        assert ranking.recall(ours.image_rank, cutoff) == pytest.approx(found, abs=1e-9)
