@@ -20,7 +20,7 @@ from common.taxonomy import CATEGORIES, LANGUAGES, PRECEDENCE, SUBTYPES, Label
 HERE = Path(__file__).parent
 TEXTS = json.loads((HERE / "page_texts.json").read_text(encoding="utf-8"))
 MAX_BYTES = 25_000_000  # of a page
-LEAST_PHOTO_BYTES = 12_000  # a photograph below that shows too little to judge by
+PHOTO_BYTES = 12_000, 75_000  # of a photograph: fewer show too little to judge by, more show nothing new
 
 
 class Item(NamedTuple):
@@ -52,14 +52,14 @@ def photo_bytes(n_items: int) -> int:
 
     A page holds two photographs an item, a third larger in base64, beside some 4 % of text and script.
     """
-    share = int(0.96 * MAX_BYTES * 3 / 4 / (2 * n_items))
-    if share < LEAST_PHOTO_BYTES:
-        most = int(0.96 * MAX_BYTES * 3 / 4 / (2 * LEAST_PHOTO_BYTES))
+    least, most = PHOTO_BYTES
+    room = int(0.96 * MAX_BYTES * 3 / 4)
+    if room < 2 * n_items * least:
         raise UserError(
             f"OVERLAP_SIZE + PER_ANNOTATOR = {n_items} items on one page: it would pass "
-            f"{MAX_BYTES / 1e6:.0f} MB. At most {most} fit; lower one of the two"
+            f"{MAX_BYTES / 1e6:.0f} MB. At most {room // (2 * least)} fit; lower one of the two"
         )
-    return share
+    return min(most, room // (2 * n_items))
 
 
 def export_name(annotator: str) -> str:

@@ -19,7 +19,6 @@ TITLE_SIZE = 24
 PAPER, INK, MAT = "#ffffff", "#16202a", "#e6eaee"
 MAX_BYTES = 150_000  # of a side-by-side picture
 PAGE_PHOTO = 720  # pixels: the longer edge of a photograph inside a page
-PAGE_PHOTO_BYTES = 75_000  # 200 photographs of this size, in base64, are 20 MB
 QUALITIES = range(90, 24, -5)
 
 
@@ -48,11 +47,11 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
     return _jpeg(picture, MAX_BYTES)
 
 
-def for_page(path: Path) -> bytes:
-    """One photograph as a JPEG below PAGE_PHOTO_BYTES, shrunk to PAGE_PHOTO pixels, never enlarged."""
+def for_page(path: Path, max_bytes: int) -> bytes:
+    """One photograph as a JPEG below `max_bytes`, shrunk to PAGE_PHOTO pixels, never enlarged."""
     photo = open_photo(path)
     photo.thumbnail((PAGE_PHOTO, PAGE_PHOTO), Image.Resampling.LANCZOS)
-    return _jpeg(photo, PAGE_PHOTO_BYTES)
+    return _jpeg(photo, max_bytes)
 
 
 def open_photo(path: Path) -> Image.Image:
