@@ -27,6 +27,7 @@ CELLS_AT_ONCE = 4_000_000  # of the (rounds, patterns) array of weights: 32 MB
 class Estimate(NamedTuple):
     """One coefficient: `value`, `low` and `high` are None where they are undefined; `caution` says why."""
 
+    over: str  # "all raters" or "pair"
     statistic: str
     raters: str
     n_items: int
@@ -136,8 +137,8 @@ def assess(
     if len(raters) < 2:
         nothing = "only one rater: agreement takes two" if raters else "no rating"
     else:
-        nothing = "no item was rated by two or more"
-    incomplete = "no item was rated by all of them" if len(shared) else nothing
+        nothing = "no item has such labels from two raters"
+    incomplete = "no item has such labels from all of them" if len(shared) else nothing
     estimates = _overall(any_number, together, shared, labels, rounds, seed, nothing)
     fleiss = {"Fleiss' kappa": fleiss_kappa}
     estimates += _overall(fleiss, together, complete, labels, rounds, [*seed, 1], incomplete)
@@ -163,10 +164,10 @@ def _overall(
 ) -> list[Estimate]:
     """Coefficients over many raters, from the distinct patterns of label counts."""
     if not len(matrix):
-        return [Estimate(name, raters, 0, None, None, None, why) for name in formulas]
+        return [Estimate("all raters", name, raters, 0, None, None, None, why) for name in formulas]
     counts, weights = np.unique(label_counts(matrix, len(labels)), axis=0, return_counts=True)
     bound = {name: functools.partial(formula, counts) for name, formula in formulas.items()}
-    return _estimates(bound, raters, weights, weights @ counts, labels, rounds, seed)
+    return _estimates(bound, "all raters", raters, weights, weights @ counts, labels, rounds, seed)
 
 
 def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: list[int]) -> list[Estimate]:
@@ -177,15 +178,18 @@ def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: l
         "Cohen's kappa": lambda cells: cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
     }
     if not len(pair):
-        why = "the two rated no item in common"
-        return [Estimate(name, raters, 0, None, None, None, why) for name in formulas]
+        why = "no item has such labels from both"
+        return [Estimate("pair", name, raters, 0, None, None, None, why) for name in formulas]
     table = pair_table(pair, q)
     seed = [*seed, zlib.crc32(raters.encode("utf-8"))]  # Python's own hash differs from run to run
-    return _estimates(formulas, raters, table.ravel(), table.sum(0) + table.sum(1), labels, rounds, seed)
+    return _estimates(
+        formulas, "pair", raters, table.ravel(), table.sum(0) + table.sum(1), labels, rounds, seed
+    )
 
 
 def _estimates(
     formulas: dict,
+    over: str,
     raters: str,
     weights: np.ndarray,
     used: np.ndarray,
@@ -208,7 +212,8 @@ def _estimates(
         low, high, caution = _interval(rounds_of) if not np.isnan(value) else (None, None, "")
         cautions = [caution, *_cautions(name, n, value, low, high, used, labels)]
         value = None if np.isnan(value) else value
-        estimates.append(Estimate(name, raters, n, value, low, high, "; ".join(filter(None, cautions))))
+        caution = "; ".join(filter(None, cautions))
+        estimates.append(Estimate(over, name, raters, n, value, low, high, caution))
     return estimates
 
 

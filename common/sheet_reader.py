@@ -55,8 +55,8 @@ def read(
     """Read a sheet, CSV or workbook by its content whatever its name says. Never writes.
 
     captions: idx -> caption, to find the encoding. columns: squeezed spelling -> column name. Cells lose
-    white space at their edges, captions and notes of a CSV also the `guarded` quote; nothing is taken for
-    missing but an empty cell, so `NA` and `None` are text. Rows without any text are passed over.
+    white space at their edges, those of a CSV also the `guarded` quote; nothing is taken for missing but an
+    empty cell, so `NA` and `None` are text. Rows without any text are passed over.
     Raises UserError where the file can't be read, saying why and what to do.
     """
     data = path.read_bytes()
@@ -173,9 +173,8 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
         ) from error
     sheet = _under_header(records, columns, required)
     for row in sheet.rows:
-        for column in sheets.FREE_TEXT:
-            if column in row.cells:
-                row.cells[column] = sheets.unguarded(row.cells[column])
+        for cells in (row.cells, row.further):
+            cells.update({name: sheets.unguarded(cell) for name, cell in cells.items()})
     name = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[delimiter]
     return sheet._replace(form=f"CSV, {name}")
 

@@ -71,6 +71,7 @@ COLUMN_SPELLINGS = {
     "pred_img_idx": ("pred image idx", "pred idx", "predicted idx"),
     "category": ("categories", "label", "category label", "类别"),
     "ambiguous_subtype": ("subtype", "ambiguous subtypes", "ambiguity subtype", "子类型"),
+    "revision": (),
     "note": ("notes", "comment", "comments", "remark", "remarks", "备注"),
 }
 # Also removed: the zero-width characters and byte order marks that copying out of a browser leaves behind.
