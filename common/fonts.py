@@ -4,6 +4,7 @@ DejaVu Sans comes with matplotlib, so Latin, Greek and Cyrillic look the same ev
 are looked up in the fonts of the system. A character that none of them has is an error, never an empty box.
 """
 
+import bisect
 import functools
 import itertools
 import re
@@ -104,9 +105,10 @@ def wrap(text: str, size: int, line_width: int) -> list[str]:
             line = ""
         line += (gap if line else "") + piece
         while width(line, size) > line_width and len(line) > 1:
-            end = next(
-                n for n in range(len(line) - 1, 0, -1) if n == 1 or width(line[:n], size) <= line_width
+            fitting = bisect.bisect_right(
+                range(len(line)), line_width, key=lambda n, line=line: width(line[:n], size)
             )
+            end = max(fitting - 1, 1)
             lines.append(line[:end])
             line = line[end:]
     return [*lines, line] if line else lines

@@ -93,7 +93,8 @@ def _jpeg(picture: Image.Image, max_bytes: int) -> bytes:
     while True:
         for quality in QUALITIES:
             data = io.BytesIO()
-            picture.save(data, "JPEG", quality=quality, subsampling=0 if quality >= 80 else 2, optimize=True)
+            # Not `optimize`: Pillow's buffer for it is too small for noise.
+            picture.save(data, "JPEG", quality=quality, subsampling=0 if quality >= 80 else 2)
             if data.tell() < max_bytes:
                 return data.getvalue()
         picture = picture.resize(
