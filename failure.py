@@ -19,7 +19,20 @@ import PIL
 import torch
 from tqdm import tqdm
 
-from common import cache, coco, files, fonts, meta, page, pictures, ranking, sheet_reader, sheets
+from common import (
+    adjudication,
+    cache,
+    coco,
+    files,
+    fonts,
+    meta,
+    page,
+    pictures,
+    ranking,
+    sheet_reader,
+    sheets,
+    spellings,
+)
 from common.errors import UserError, list_rows, reported
 from common.settings import PROJECT_DIR, override, shown
 from common.taxonomy import LANGUAGES
@@ -39,8 +52,7 @@ FAILURE_DIR = "failure_analysis"  # everything that this step writes
 
 OVERLAP, BACKUP = "overlap", "backup"
 NOT_A_NAME = {OVERLAP, BACKUP, "page"}  # they mean something else in the names of sheets
-ADJUDICATE = "adjudicate.csv"  # what step 4 asks people to decide
-FINAL_COLUMNS = {"finalcategory": "category", "finalsubtype": "ambiguous_subtype", "note": "note"}
+FILLED = ("category", "ambiguous_subtype")
 
 
 def check_settings(
@@ -66,6 +78,7 @@ def check_settings(
         )
     if language not in LANGUAGES:
         raise UserError(f"LANGUAGE = {language}: should be {' or '.join(LANGUAGES)}")
+    page.photo_bytes(overlap + each)  # raises where a page would grow too large
 
 
 # ---- the draw ----------------------------------------------------------------------------------------------
@@ -150,7 +163,7 @@ def refuse_filled(folder: Path, captions: list[str]) -> None:
         name = path.name.lower()
         if name.startswith(("~$assign_", ".~lock.assign_")):
             filled.append(f"{path.name}: a sheet is open in a spreadsheet; close it first")
-        elif name.startswith("assign_") or name == ADJUDICATE:
+        elif name.startswith("assign_") or name == adjudication.NAME:
             reason = _held(path, known)
             if reason:
                 filled.append(f"{path.name}: {reason}")
@@ -164,17 +177,17 @@ def refuse_filled(folder: Path, captions: list[str]) -> None:
 
 def _held(path: Path, captions: dict[int, str]) -> str:
     """What people have put into a file; "" if it is blank. What can't be read may hold labels."""
-    columns = FINAL_COLUMNS | {"idx": "idx"} if path.name.lower() == ADJUDICATE else None
+    columns = dict(spellings.COLUMN_TABLE)
+    if path.name.lower() == adjudication.NAME:  # it has columns of its own for what is decided
+        columns = {name: column for name, column in columns.items() if column not in FILLED}
+        columns |= {spellings.squeezed(name): column for name, column in adjudication.FINAL.items()}
     try:
-        if columns:
-            sheet = sheet_reader.read(path, captions, columns, ("idx",))
-        else:
-            sheet = sheet_reader.read(path, captions)
+        sheet = sheet_reader.read(path, captions, columns)
     except UserError as error:
         return f"can't be read and may hold labels ({error})"
     counts = {
         word: sum(any(row.cells.get(column) for column in fields) for row in sheet.rows)
-        for word, fields in (("labels", ("category", "ambiguous_subtype")), ("notes", ("note",)))
+        for word, fields in (("labels", FILLED), ("notes", ("note",)))
     }
     return ", ".join(f"{n} {word}" for word, n in counts.items() if n)
 
