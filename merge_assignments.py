@@ -344,6 +344,7 @@ def columns_of(labels: Labels, filled: list[sheet_reader.Row]) -> dict[str, list
 def raw_row(rating: Rating) -> dict:
     """A label as it was handed in: where, by whom, what was written, and what it became."""
     written = {name: rating.written.get(name, "") for name in sheets.COLUMNS}
+    written["idx"] = written["idx"] if rating.idx is None else rating.idx
     written["category_written"], written["subtype_written"] = (
         written["category"],
         written["ambiguous_subtype"],

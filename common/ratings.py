@@ -35,7 +35,7 @@ class Known(NamedTuple):
 class Rating:
     """One row of a sheet that holds a label: what was written and what it became.
 
-    `category` is blank as long as the row counts for nothing; `status` says what happened to it.
+    `category` is blank as long as the row counts for nothing; `status` says why, or that it counts.
     """
 
     file: str
@@ -46,7 +46,7 @@ class Rating:
     further: dict[str, str]
     category: str = ""
     subtype: str = ""
-    status: str = "counted"
+    status: str = ""
 
 
 class Finding(NamedTuple):
@@ -97,7 +97,12 @@ def who(path: Path, annotators: list[str]) -> tuple[str, str] | None:
 
 
 def is_labelled(row: sheet_reader.Row) -> bool:
-    """Whether a person wrote a label into a row (a note alone is none)."""
+    """Whether a person wrote a label into a row (a note alone is none).
+
+    So does a row with no row number, whatever it holds: a line that broke in two has its label elsewhere.
+    """
+    if sheet_reader.whole_number(row.cells["idx"]) is None and any(row.cells.values()):
+        return True
     return not all(spellings.is_blank(row.cells.get(name, "")) for name in ("category", "ambiguous_subtype"))
 
 
@@ -106,34 +111,39 @@ def rate(row: sheet_reader.Row, file: str, rater: str, known: Known) -> tuple[Ra
 
     An unknown subtype, or one beside another category than Ambiguous, costs the subtype alone.
     """
-    cells = row.cells
-    idx = sheet_reader.whole_number(cells["idx"])
-    rating = Rating(file, row.number, rater, idx, cells, row.further)
+    idx = sheet_reader.whole_number(row.cells["idx"])
+    rating = Rating(file, row.number, rater, idx, row.cells, row.further)
     findings = _identity(rating, known)
+    if not any(not finding.is_report for finding in findings):
+        findings += _label(rating)  # of a row that isn't what it says, the label may be anybody's
     problems = [finding for finding in findings if not finding.is_report]
-    written, subtype_written = cells["category"], cells.get("ambiguous_subtype", "")
-    category = spellings.category(written)
-    blank, subtype_blank = spellings.is_blank(written), spellings.is_blank(subtype_written)
-    if not blank and category is None:
-        nearest = spellings.nearest(written, spellings.CATEGORY_TABLE)
-        problems.append(_finding(rating, "category", "is not a label", nearest))
-    subtype = spellings.subtype(subtype_written)
-    if not subtype_blank and subtype is None:
-        nearest = spellings.nearest(subtype_written, spellings.SUBTYPE_TABLE)
-        findings.append(_finding(rating, "ambiguous_subtype", "is not a subtype", nearest))
-    elif not subtype_blank and (blank or category not in (None, "Ambiguous")):
-        beside = f"stands beside {category}" if category else "stands beside a blank category"
-        findings.append(_finding(rating, "ambiguous_subtype", f"{beside}; only Ambiguous has subtypes"))
-        subtype = None
-    if problems:
-        rating.status = "left out: " + "; ".join(f"{p.column} {p.what}" for p in problems)
-    elif blank:
-        rating.status = "left out: a subtype without a category"
+    if rating.category:
+        rating.status = "counted without its subtype" if problems else "counted"
     else:
+        rating.status = "left out: " + "; ".join(f"{one.column} {one.what}" for one in problems)
+    return rating, findings
+
+
+def _label(rating: Rating) -> list[Finding]:
+    """Put the canonical label into a rating, as far as the table knows what was written."""
+    written, subtype_written = rating.written["category"], rating.written.get("ambiguous_subtype", "")
+    category, subtype = spellings.category(written), spellings.subtype(subtype_written)
+    findings = []
+    if category is None and not spellings.is_blank(written):
+        nearest = spellings.nearest(written, spellings.CATEGORY_TABLE)
+        findings.append(_finding(rating, "category", "is not a label", nearest))
+    if not spellings.is_blank(subtype_written):
+        if subtype is None:
+            nearest = spellings.nearest(subtype_written, spellings.SUBTYPE_TABLE)
+            findings.append(_finding(rating, "ambiguous_subtype", "is not a subtype", nearest))
+        elif category != "Ambiguous" and not findings:
+            beside = category or "a blank category"
+            what = f"stands beside {beside}; only Ambiguous has subtypes"
+            findings.append(_finding(rating, "ambiguous_subtype", what))
+            subtype = None
+    if category is not None:
         rating.category, rating.subtype = category, subtype or ""
-        if not subtype_blank and not rating.subtype:
-            rating.status = "counted without its subtype"
-    return rating, list(dict.fromkeys([*findings, *problems]))
+    return findings
 
 
 def _identity(rating: Rating, known: Known) -> list[Finding]:

@@ -20,10 +20,10 @@ from common.errors import UserError
 REQUIRED = ("idx", "caption", "category")
 DELIMITERS = ",;\t|"
 HEADER_WITHIN = 20  # rows: people put titles and notes above the header
-# What spreadsheets save as "CSV" where no byte order mark says otherwise, the likeliest first. The last two
-# accept almost any bytes, so they come last; Excel for Mac is where mac_roman comes from.
-ENCODINGS = ("utf-8", "gb18030", "cp1252", "mac_roman")
 MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+MISREAD = (
+    "utf-8 misread as cp1252"  # opened as Windows text, where every accent became two letters, and saved
+)
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"  # .xls, and every workbook with a password
 Record = tuple[int, list[str]]  # a row's number in the spreadsheet and its cells
 csv.field_size_limit(10_000_000)  # the default refuses a pasted text of 128 KiB with an error of its own
@@ -67,7 +67,7 @@ def read(
             "is an .xls or has a password, which can't be read: save it as .xlsx or CSV, without one"
         )
     if data.startswith(b"PK\x03\x04"):
-        return _read_workbook(path, columns, required)
+        return _read_workbook(data, columns, required)
     return _read_csv(data, captions, columns, required)
 
 
@@ -92,7 +92,9 @@ def same_caption(written: str, caption: str) -> str:
 
 def _plain(caption: str) -> str:
     """A caption without what spreadsheets change and nobody means."""
-    return " ".join(unicodedata.normalize("NFC", caption).split()).lstrip("'")
+    caption = " ".join(unicodedata.normalize("NFC", caption).split()).lstrip("' ")
+    # A caption that is a number loses its leading zeros.
+    return caption.lstrip("0") or "0" if caption.isascii() and caption.isdigit() else caption
 
 
 # ---- CSV ------------------------------------------------------------------------------------------------
@@ -105,8 +107,8 @@ def _read_csv(
     best, best_score, failure = None, None, None
     for encoding in _encodings(data):
         try:
-            sheet = _parse(data.decode(encoding), columns, required)
-        except UnicodeDecodeError:
+            sheet = _parse(_decoded(data, encoding), columns, required)
+        except UnicodeError:
             continue
         except UserError as error:
             failure = failure or error
@@ -114,25 +116,56 @@ def _read_csv(
         score = _score(sheet, captions)
         if best is None or score > best_score:
             best, best_score = sheet._replace(form=f"{sheet.form}, {encoding}"), score
-        if encoding.startswith("utf"):
-            break  # text of another encoding is hardly ever valid UTF-8, and UTF-16 was seen by its mark
+        if score[0] == len(sheet.rows):
+            break  # no other encoding can do better
     if best is None:
         raise failure or UserError("is not text in any known encoding: save it as CSV UTF-8 or .xlsx")
     return best
 
 
 def _encodings(data: bytes) -> list[str]:
-    """Encodings worth a try, in order."""
+    """Encodings worth a try, the likeliest first."""
     for mark, encoding in MARKS:
         if data.startswith(mark):
-            return [encoding]
+            return [encoding, MISREAD] if encoding == "utf-8-sig" else [encoding]
     if b"\0" in data[:200]:
         # No mark, but zero bytes: UTF-16, whose ASCII letters have their zero second in little-endian.
         return ["utf-16-le" if data[1:2] == b"\0" else "utf-16-be"]
-    # Tie-break between the two for a file whose captions are all ASCII and only a note is not: Chinese text
-    # comes in pairs of high bytes, an accented letter mostly alone.
-    odd = any(len(run) % 2 for run in re.findall(rb"[\x80-\xff]+", data))
-    return ["utf-8", "cp1252", "gb18030", "mac_roman"] if odd else list(ENCODINGS)
+    if data.isascii():
+        return ["utf-8"]
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        # Captions that are all ASCII don't tell which of two it is. Then the bytes do: Chinese text has its
+        # high bytes in pairs, an accented letter mostly stands alone. Excel for Mac saves mac_roman.
+        odd = any(len(run) % 2 for run in re.findall(rb"[\x80-\xff]+", data))
+        return ["cp1252", "gb18030", "mac_roman"] if odd else ["gb18030", "cp1252", "mac_roman"]
+    # Text of another encoding is hardly ever valid UTF-8.
+    return ["utf-8", MISREAD]
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    """Bytes as text. Raises UnicodeError where they aren't text in this encoding."""
+    if encoding != MISREAD:
+        return data.decode(encoding)
+    try:
+        once = bytes(_CP1252[letter] for letter in data.decode("utf-8-sig"))
+    except KeyError as error:
+        raise UnicodeError("more than Windows-1252 can hold") from error
+    return once.decode("utf-8-sig")
+
+
+def _cp1252_bytes() -> dict[str, int]:
+    """Letter -> byte. Five bytes are undefined: Excel shows them as control characters, LibreOffice as
+    U+F181 and so on, and both save that."""
+    table = {}
+    for byte in range(256):
+        letter = bytes([byte]).decode("cp1252", errors="ignore")
+        table |= {letter: byte} if letter else {chr(byte): byte, chr(0xF100 + byte): byte}
+    return table
+
+
+_CP1252 = _cp1252_bytes()
 
 
 def _score(sheet: Sheet, captions: Mapping[int, str]) -> tuple[int, int]:
@@ -182,13 +215,13 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
 # ---- workbooks ------------------------------------------------------------------------------------------
 
 
-def _read_workbook(path: Path, columns: Mapping[str, str], required: tuple[str, ...]) -> Sheet:
+def _read_workbook(data: bytes, columns: Mapping[str, str], required: tuple[str, ...]) -> Sheet:
     """The rows of every worksheet that has our columns: people copy one inside the file, too."""
     try:
         with warnings.catch_warnings():
             # openpyxl warns of drop-down lists and styles that it won't keep; nothing is written here.
             warnings.simplefilter("ignore")
-            worksheets = _worksheets(path)
+            worksheets = _worksheets(data)
     except Exception as error:  # openpyxl raises whatever the broken part of a file happens to break
         raise UserError(f"can't be opened as a workbook ({error}): save it again as .xlsx or CSV") from error
     parts = {
@@ -208,13 +241,13 @@ def _read_workbook(path: Path, columns: Mapping[str, str], required: tuple[str, 
     return Sheet(rows, "workbook", next(iter(parts.values())).missing, list(further))
 
 
-def _worksheets(path: Path) -> dict[str, list[Record]]:
+def _worksheets(data: bytes) -> dict[str, list[Record]]:
     """Title -> rows with text, of each worksheet. A formula counts as its last computed value."""
     import openpyxl  # half a second that a folder of CSVs need not wait for
 
     # Read-only, since spreadsheets like to format columns down to row 1,048,576: whole, that takes gigabytes.
     worksheets, any_formula = {}, False
-    for sheet in openpyxl.load_workbook(path, read_only=True).worksheets:
+    for sheet in openpyxl.load_workbook(io.BytesIO(data), read_only=True).worksheets:
         sheet.reset_dimensions()  # what the file says of its own size is often wrong
         records = worksheets[sheet.title] = []
         for number, row in enumerate(sheet.iter_rows(), start=1):
@@ -223,7 +256,7 @@ def _worksheets(path: Path) -> dict[str, list[Record]]:
             if any(cells):
                 records.append((number, cells))
     if any_formula:
-        for sheet in openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets:
+        for sheet in openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets:
             sheet.reset_dimensions()
             computed = {number: row for number, row in enumerate(sheet.values, start=1) if any(row)}
             for number, cells in worksheets[sheet.title]:
