@@ -55,9 +55,10 @@ def cohen_kappa(tables: np.ndarray) -> np.ndarray:
 def percent_agreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over items of the share of rater pairs that agree: P_bar of Fleiss (1971, Psychol. Bull. 76).
 
-    counts (p, q): how many raters put an item of pattern p under label q, two or more in all;
-    weights (..., p): how many items have the pattern. Returns (...).
+    counts (p, q): how many raters put an item of pattern p under label q; weights (..., p): how many items
+    have the pattern. Patterns of a single rating play no part. Returns (...).
     """
+    counts, weights = _several(counts, weights)
     raters = counts.sum(-1)
     agreeing = (counts * (counts - 1)).sum(-1) / (raters * (raters - 1))
     return _ratio(weights @ agreeing, weights.sum(-1))
@@ -81,14 +82,15 @@ def krippendorff_alpha(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     D_o and D_e are observed and expected shares of unequal pairs, from the coincidences of Hayes and
     Krippendorff (2007, Commun. Methods Meas. 1, p. 80-83): an item with m ratings adds each of its ordered
-    pairs with weight 1 / (m - 1). counts (p, q) with two or more ratings a
-    pattern, weights (..., p). nan where only one label occurs.
+    pairs with weight 1 / (m - 1). counts (p, q) and weights (..., p) as in `percent_agreement`; patterns of a
+    single rating play no part. nan where only one label occurs.
     """
-    raters = counts.sum(-1)
+    counts, weights = _several(counts, weights)
     used = weights @ counts
     total = used.sum(-1)
-    observed = weights @ ((counts * (counts - 1)).sum(-1) / (raters - 1))  # coincidences of equal labels
-    chance = (used * (used - 1)).sum(-1)  # total * (total - 1) times the expected agreement
+    # Coincidences of equal labels; and total * (total - 1) times their expected share.
+    observed = weights @ ((counts * (counts - 1)).sum(-1) / (counts.sum(-1) - 1))
+    chance = (used * (used - 1)).sum(-1)
     return _ratio(observed * (total - 1) - chance, total * (total - 1) - chance)
 
 
@@ -96,14 +98,20 @@ def gwet_ac1(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Gwet's AC1 (Gwet 2008, Br. J. Math. Stat. Psychol. 61, p. 29-48): (p_a - p_e) / (1 - p_e).
 
     p_a is the percent agreement; p_e, agreement by chance, is the sum over labels of pi (1 - pi) / (q - 1),
-    pi being a label's mean share of an item's ratings and q the number of labels that the raters could
-    choose from, used or not.
-    counts (p, q) and weights (..., p) as in `percent_agreement`; defined wherever there is an item.
+    pi being a label's mean share of an item's ratings, and q the number of labels that the raters could
+    choose from, used or not. Items with a single rating count for pi alone (Gwet 2014, Handbook of
+    Inter-Rater Reliability, 4th ed., ch. 2). counts (p, q) and weights (..., p) as in `percent_agreement`.
     """
     q = counts.shape[-1]
     prevalence = _ratio(weights @ (counts / counts.sum(-1, keepdims=True)), weights.sum(-1)[..., None])
     chance = (prevalence * (1 - prevalence)).sum(-1) / (q - 1)
     return _ratio(percent_agreement(counts, weights) - chance, 1 - chance)
+
+
+def _several(counts: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The patterns of two or more ratings, which alone tell of agreement, and their weights."""
+    several = counts.sum(-1) > 1
+    return counts[several], weights[..., several]
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -122,9 +130,11 @@ def assess(
 
     matrix (n_items, n_raters) of codes into `labels`, or MISSING. Percent agreement, alpha and AC1 take all
     items with two or more ratings; Fleiss' kappa those that every rater rated who shares an item with
-    another; Cohen's kappa the items of each pair. `rounds` bootstrap redraws of the items, seeded from
-    `seed` and the raters' names, so that a further rater doesn't move the intervals of the pairs before.
+    another; Cohen's kappa the items of each pair. `rounds` bootstrap redraws of the items, those with one
+    rating apart, since a study fixes how many are shared. They are seeded from `seed` and a pair's names, so
+    that a further rater doesn't move the intervals of the pairs before.
     """
+    rated = matrix[(matrix != MISSING).any(1)]
     shared = matrix[(matrix != MISSING).sum(1) >= 2]
     taking_part = np.flatnonzero((shared != MISSING).any(0))
     together = ", ".join(raters[rater] for rater in taking_part)
@@ -139,7 +149,7 @@ def assess(
     else:
         nothing = "no item has such labels from two raters"
     incomplete = "no item has such labels from all of them" if len(shared) else nothing
-    estimates = _overall(any_number, together, shared, labels, rounds, seed, nothing)
+    estimates = _overall(any_number, together, rated, labels, rounds, seed, nothing)
     fleiss = {"Fleiss' kappa": fleiss_kappa}
     estimates += _overall(fleiss, together, complete, labels, rounds, [*seed, 1], incomplete)
     for first, second in itertools.combinations(range(len(raters)), 2):
@@ -163,11 +173,13 @@ def _overall(
     formulas: dict, raters: str, matrix: np.ndarray, labels: list[str], rounds: int, seed: list[int], why: str
 ) -> list[Estimate]:
     """Coefficients over many raters, from the distinct patterns of label counts."""
-    if not len(matrix):
-        return [Estimate("all raters", name, raters, 0, None, None, None, why) for name in formulas]
     counts, weights = np.unique(label_counts(matrix, len(labels)), axis=0, return_counts=True)
+    several = counts.sum(1) > 1
+    if not several.any():
+        return [Estimate("all raters", name, raters, 0, None, None, None, why) for name in formulas]
     bound = {name: functools.partial(formula, counts) for name, formula in formulas.items()}
-    return _estimates(bound, "all raters", raters, weights, weights @ counts, labels, rounds, seed)
+    used = weights[several] @ counts[several]
+    return _estimates(bound, "all raters", raters, weights, several, used, labels, rounds, seed)
 
 
 def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: list[int]) -> list[Estimate]:
@@ -182,9 +194,8 @@ def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: l
         return [Estimate("pair", name, raters, 0, None, None, None, why) for name in formulas]
     table = pair_table(pair, q)
     seed = [*seed, zlib.crc32(raters.encode("utf-8"))]  # Python's own hash differs from run to run
-    return _estimates(
-        formulas, "pair", raters, table.ravel(), table.sum(0) + table.sum(1), labels, rounds, seed
-    )
+    several, used = np.ones(q * q, bool), table.sum(0) + table.sum(1)
+    return _estimates(formulas, "pair", raters, table.ravel(), several, used, labels, rounds, seed)
 
 
 def _estimates(
@@ -192,6 +203,7 @@ def _estimates(
     over: str,
     raters: str,
     weights: np.ndarray,
+    several: np.ndarray,
     used: np.ndarray,
     labels: list[str],
     rounds: int,
@@ -199,13 +211,14 @@ def _estimates(
 ) -> list[Estimate]:
     """Values of several coefficients with their intervals, from the same bootstrap redraws.
 
-    weights (p,): items of each pattern; used (q,): ratings under each label; a formula takes (..., p).
+    weights (p,): items of each pattern; several (p,): whether it has two or more ratings; used (q,): ratings
+    under each label; a formula takes weights (..., p).
     """
     redrawn = {name: [] for name in formulas}
-    for drawn in _redraws(weights, rounds, seed):
+    for drawn in _redraws(weights, several, rounds, seed):
         for name, formula in formulas.items():
             redrawn[name].append(formula(drawn))
-    n = int(weights.sum())
+    n = int(weights[several].sum())
     estimates = []
     for name, formula in formulas.items():
         value, rounds_of = float(formula(weights)), np.concatenate([*redrawn[name], []])
@@ -217,13 +230,17 @@ def _estimates(
     return estimates
 
 
-def _redraws(weights: np.ndarray, rounds: int, seed: list[int]):
+def _redraws(weights: np.ndarray, several: np.ndarray, rounds: int, seed: list[int]):
     """Yield bootstrap redraws of the items as weights of their patterns: (some rounds, p) at a time."""
-    generator = np.random.default_rng(seed)
-    n = int(weights.sum())
+    parts = [(part, np.random.default_rng([*seed, of])) for of, part in enumerate((several, ~several))]
     at_once = max(1, CELLS_AT_ONCE // len(weights))
     for start in range(0, rounds, at_once):
-        yield generator.multinomial(n, weights / n, size=min(at_once, rounds - start)).astype(float)
+        drawn = np.zeros((min(at_once, rounds - start), len(weights)))
+        for part, generator in parts:
+            n = int(weights[part].sum())
+            if n:
+                drawn[:, part] = generator.multinomial(n, weights[part] / n, size=len(drawn))
+        yield drawn
 
 
 def _interval(redrawn: np.ndarray) -> tuple[float | None, float | None, str]:

@@ -192,7 +192,7 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
         if header := _header(records, columns, required):
             found[delimiter] = len(header[1])
     if not found:
-        first = text.lstrip("\ufeff").splitlines()[0][:80]
+        first = text.lstrip("\ufeff").partition("\n")[0][:80]
         raise UserError(f"has no header row with the columns {', '.join(required)} (it begins {first!r})")
     delimiter = max(found, key=found.get)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -207,7 +207,7 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
     sheet = _under_header(records, columns, required)
     for row in sheet.rows:
         for cells in (row.cells, row.further):
-            cells.update({name: sheets.unguarded(cell) for name, cell in cells.items()})
+            cells.update({name: sheets.unguarded(cell).strip() for name, cell in cells.items()})
     name = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[delimiter]
     return sheet._replace(form=f"CSV, {name}")
 
