@@ -139,6 +139,16 @@ class Shards:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def write_rows(path: Path, rows: torch.Tensor) -> None:
+    """Write rows (n, dim) in the form of a shard, which tells by itself whether it is whole."""
+    files.write_bytes(path, _shard_bytes(rows))
+
+
+def read_rows(path: Path, n: int) -> torch.Tensor | None:
+    """Read n rows that `write_rows` wrote; None where they aren't there or aren't whole."""
+    return _read_shard(path, n)
+
+
 def _beside(meta_file: Path, kind: str) -> Path:
     """The tensor file that belongs to a meta file."""
     meta_file = Path(meta_file)

@@ -1,0 +1,110 @@
+"""Texts encoded by the model of a frozen cache, kept beside it under its identity.
+
+Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`. The digest is over the cache's fingerprint,
+the texts and the way of encoding, so rows of another cache or model can't be taken for these. Encoding is
+kept in shards as it goes.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import cache, encoder, files, meta
+from common.errors import UserError
+from common.settings import PROJECT_DIR, shown
+
+BATCH = 64
+PROBES = 8  # captions encoded again before a model is trusted to be the cache's
+LEAST_COSINE = 0.999
+
+
+class NoModel(UserError):
+    """The model isn't on this machine: methods that encode are left out, the others run."""
+
+
+@dataclass
+class TextCache:
+    """Encodes texts on demand; the model is loaded only where some text isn't on disk yet."""
+
+    frozen: cache.Cache
+    model_dir: Path | None  # folder of the model; None: where it can be found by the cache's own name of it
+    device: str
+    _towers: encoder.Encoder | None = None
+    _known: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def rows(self, texts: list[str]) -> torch.Tensor:
+        """Rows of length 1 in the order of the texts, all of which `add` was given: (n, dim) float32."""
+        return torch.stack([self._known[text] for text in texts])
+
+    def add(self, texts: list[str], label: str) -> None:
+        """Have the rows of some texts ready, from disk or by encoding them; `label` names the progress bar.
+
+        Raises NoModel where they would have to be encoded and the model isn't here.
+        """
+        different = sorted(set(texts))
+        identity = {
+            "cache": meta.fingerprint(self.frozen.meta),
+            "revision": self.frozen.meta["revision"],
+            "dtype": self.frozen.meta["dtype"],
+            "texts": files.fingerprint(json.dumps(different).encode("utf-8")),
+        }
+        folder = self.frozen.meta_file.parent
+        stem = "texts_" + meta.stem(len(different), self.frozen.meta["model"])
+        digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
+        path = folder / f"{stem}_{digest}.pt"
+        rows = cache.read_rows(path, len(different))
+        if rows is None:
+            rows = self._encoded(different, cache.Shards(folder, stem, identity), label)
+            cache.write_rows(path, rows)
+        self._known |= dict(zip(different, rows, strict=True))
+
+    def find(self) -> encoder.Source:
+        """The model's files. Raises NoModel where they aren't here, UserError for another model's."""
+        content = self.frozen.meta
+        folder = self.model_dir
+        if folder is None and content["bundled_sample"]:
+            folder = PROJECT_DIR / "data" / "sample" / "clip"
+        source = encoder.locate(str(folder or content["model"]), download=False)
+        if source is None:
+            raise NoModel(
+                f"the cache's model {content['model']} isn't on this machine: "
+                "set MODEL_DIR to its folder, or fetch it as step 1 did"
+            )
+        if source.revision != content["revision"]:
+            raise UserError(
+                f"{shown(source.folder)} holds revision {source.revision[:12]} of the model, the cache was "
+                f"made with {str(content['revision'])[:12]}: set MODEL_DIR to the folder that step 1 used"
+            )
+        return source
+
+    def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> torch.Tensor:
+        """Encode in order of length, so that a batch holds texts of nearly one length and little padding."""
+        towers = self._load()
+        order = np.argsort(towers.lengths(texts), kind="stable")
+
+        def encode(positions):
+            return towers.encode_texts([texts[order[position]] for position in positions], BATCH)
+
+        rows = shards.encode("txt", len(texts), encode, label)
+        result = torch.empty_like(rows)
+        result[torch.from_numpy(order)] = rows
+        shards.remove()
+        return result
+
+    def _load(self) -> encoder.Encoder:
+        """The towers, once they have encoded some of the cache's own captions as the cache has them."""
+        if self._towers is None:
+            captions = self.frozen.meta["captions"][:PROBES]
+            towers = encoder.load(self.find(), self.device, self.frozen.meta["dtype"], [], captions)
+            rows = towers.encode_texts(captions, BATCH)
+            least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
+            if not least >= LEAST_COSINE:
+                raise UserError(
+                    "the model encodes the cache's own captions otherwise than step 1 did "
+                    f"(cosine {least:.4f}): set MODEL_DIR to the folder that step 1 used"
+                )
+            self._towers = towers
+        return self._towers
