@@ -1,0 +1,153 @@
+"""What a method does to the recall of the whole set: net effect, intervals, tests.
+
+A method mends some failures and breaks some successes. Its net effect on R@1 is
+
+    (1 - R@1) x share of all failures mended  -  R@1 x share of successes broken
+
+and likewise for R@5 and R@10, where failures of R@1 can be lost as well as gained. It is exact where all
+queries were ranked, and estimated where a random sample of the failures and one of the successes were
+(stratified sampling, Cochran 1977, ch. 5). Measured on failures alone any disturbance looks like a gain.
+
+Two intervals, for two questions:
+- `low`, `high`: for other images of this kind. Captions of one image hang together, so images are what is
+  drawn, and the sampling of queries comes on top.
+- `sampling_low`, `sampling_high`: for the exact effect on this very set. Only the sampling of queries counts,
+  with its finite-population correction; nothing is left of it once all queries were ranked.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binom, binomtest
+
+from common.statistics import Z, clustered_mean, clustered_share
+
+FLIPS = 9999  # random sign flips where the sums aren't whole numbers; p is then a multiple of 1 / 10,000
+
+
+class Effect(NamedTuple):
+    """A net effect on recall@K, as a share between -1 and 1. Counts are of the queries that were ranked."""
+
+    value: float
+    low: float
+    high: float
+    sampling_low: float
+    sampling_high: float
+    gained: int
+    lost: int
+    p: float  # sign-flip permutation of per-image sums, two-sided
+    mcnemar_p: float | None  # takes captions for independent; None where it isn't defined
+
+
+def effect(
+    before: np.ndarray, after: np.ndarray, image: np.ndarray, sizes: tuple[int, int], cutoff: int, seed: int
+) -> Effect:
+    """Net effect on recall@cutoff of a set with `sizes` = (failures, successes) of R@1 in all.
+
+    before, after (n,) ranks of the queries that were ranked and image (n,) their image rows: all queries of
+    the set, or a simple random sample of its failures and one of its successes.
+    """
+    change = (after <= cutoff).astype(int) - (before <= cutoff)  # (n,) -1, 0, 1
+    failed = before > 1
+    n_failures, n_all = int(failed.sum()), sum(sizes)
+    ranked = (n_failures, len(before) - n_failures)
+    if any(bool(n) != bool(size) or n > size for n, size in zip(ranked, sizes, strict=True)):
+        raise ValueError(f"{ranked} failures and successes can't stand for {sizes}")
+    weight = np.where(failed, *(size / max(n, 1) for n, size in zip(ranked, sizes, strict=True)))
+    value = float(np.sum(weight * change) / n_all)
+    exact = ranked == tuple(sizes)
+    sampling = 0.0 if exact else _sampling_variance(change, failed, ranked, sizes)
+    half = Z * math.sqrt(_image_variance(change, weight, image, value, n_all) + sampling)
+    if not change.any():
+        # No spread can be seen where nothing changed: Wilson's bound at 0, with images standing for n.
+        half = max(half, Z**2 / (len(np.unique(image)) + Z**2))
+    gained, lost = int((change > 0).sum()), int((change < 0).sum())
+    mcnemar = None
+    if exact or cutoff == 1:
+        # Where as many are gained as lost, the ranked ones split as the sampled shares do (1 : 1 if exact).
+        shares = [n / size if size else 0.0 for n, size in zip(ranked, sizes, strict=True)]
+        mcnemar = binomtest(gained, gained + lost, shares[0] / sum(shares)).pvalue if gained + lost else 1.0
+    sums = np.bincount(image, weights=change if exact else weight * change)
+    p = sign_flip_p(sums, seed)
+    reach = Z * math.sqrt(sampling)
+    return Effect(value, value - half, value + half, value - reach, value + reach, gained, lost, p, mcnemar)
+
+
+def _image_variance(change, weight, image, value: float, n_all: int) -> float:
+    """Variance between images of the mean change, as if all queries had been ranked.
+
+    For a whole set this is the clustered variance of statistics.py. From a sample the sum of squared image
+    totals is estimated: the squares of the weighted totals, less what sampling itself adds to them, which is
+    w (w - 1) times the square of each query's residual (as under Poisson sampling).
+    """
+    centred = change - value
+    totals = np.bincount(image, weights=weight * centred)
+    m = len(np.unique(image))
+    if m < 2:
+        return math.inf
+    squares = np.sum(totals**2) - np.sum(weight * (weight - 1) * centred**2)
+    return max(0.0, float(m / (m - 1) * squares / n_all**2))
+
+
+def _sampling_variance(change, failed, ranked: tuple[int, int], sizes: tuple[int, int]) -> float:
+    """Variance of a stratified estimate (Cochran 1977, eq. 5.9) with its finite-population correction.
+
+    Half a gain and half a loss more are imagined in each sample (Agresti and Min 2005), so that a sample
+    without any change doesn't pass for certainty.
+    """
+    total = 0.0
+    for stratum, n, size in zip((failed, ~failed), ranked, sizes, strict=True):
+        if n < size:
+            own = change[stratum]
+            mean, square = own.sum() / (n + 1), (np.sum(own**2) + 1) / (n + 1)
+            total += (size / sum(sizes)) ** 2 * (1 - n / size) * (square - mean**2) / n
+    return float(total)
+
+
+def sign_flip_p(sums: np.ndarray, seed: int) -> float:
+    """Two-sided p of a sum of per-image sums under random flips of their signs (Fisher's randomisation test).
+
+    If method and baseline are exchangeable, each image's sum is as likely to have the other sign. For whole
+    numbers the whole distribution is computed, a convolution of binomials; else FLIPS random flips are drawn.
+    """
+    sizes = np.abs(sums[sums != 0])
+    observed = abs(sums.sum())
+    if np.array_equal(sizes, np.round(sizes)):
+        density, offset = np.ones(1), 0
+        for size, n in zip(*np.unique(sizes.astype(int), return_counts=True), strict=True):
+            step = np.zeros(2 * size * n + 1)
+            step[:: 2 * size] = binom.pmf(np.arange(n + 1), n, 0.5)
+            density, offset = np.convolve(density, step), offset + size * n
+        values = np.arange(len(density)) - offset
+        return min(1.0, float(density[np.abs(values) >= observed].sum()))
+    flips = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, len(sizes)), dtype=np.int8)
+    drawn = np.abs((2.0 * flips - 1.0) @ sizes)
+    # The observed flip is one of those that could have been drawn.
+    return float((1 + np.sum(drawn >= observed * (1 - 1e-9))) / (FLIPS + 1))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values adjusted over the methods of one run (Holm 1979), in the same order."""
+    if not p_values:
+        return []
+    from statsmodels.stats.multitest import multipletests  # takes seconds to import
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def paired(
+    before: np.ndarray, after: np.ndarray, image: np.ndarray, cutoff: int
+) -> tuple[float, float, float]:
+    """Change of recall@cutoff on the queries at hand, with a paired 95 % interval clustered by image.
+
+    For description alone: on failures R@1 is 0 by construction, so nothing can be lost and a test is void.
+    """
+    change = (after <= cutoff).astype(int) - (before <= cutoff)
+    value = float(change.mean())
+    if not (change < 0).any():
+        return value, *clustered_share(change > 0, image)
+    if not (change > 0).any():
+        low, high = clustered_share(change < 0, image)
+        return value, -high, -low
+    return value, *clustered_mean(change, image)
