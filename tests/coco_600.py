@@ -69,3 +69,26 @@ def read_bank(coco_dir: Path) -> tuple[torch.Tensor, list[str], list[int]]:
     rows = json.loads((source / "rows.json").read_text(encoding="utf-8"))
     bank = torch.from_numpy(np.load(source / "bank.npy").astype(np.float32))
     return torch.nn.functional.normalize(bank, dim=1), rows["bank_captions"], rows["bank_image_ids"]
+
+
+def write_bank(coco_dir: Path, path: Path) -> Path:
+    """Write that bank as a file of encoded captions for the cache of `write_cache`."""
+    rows, texts, image_ids = read_bank(coco_dir)
+    captions = coco_dir / "annotations" / "captions_val2017.json"
+    annotations = json.loads(captions.read_text(encoding="utf-8"))["annotations"]
+    # The rows name no caption ids: captions of an image that share a text take theirs in ascending order.
+    ids = {}
+    for each in sorted(annotations, key=lambda each: -each["id"]):
+        ids.setdefault((each["image_id"], each["caption"].strip()), []).append(each["id"])
+    np.savez(
+        path,
+        embeddings=rows.numpy().astype(np.float16),
+        caption_ids=np.array(
+            [ids[image, text.strip()].pop() for image, text in zip(image_ids, texts, strict=True)]
+        ),
+        image_ids=np.array(image_ids),
+        captions=np.array(texts),
+        model=np.array("dual-encoder-600"),
+        revision=np.array("1"),
+    )
+    return path
