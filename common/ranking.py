@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 CUTOFFS = (1, 5, 10)
-BLOCK = 512  # captions at once: 512 x 5,000 float64 scores are 20 MB
+BLOCK = 512  # captions at once: 512 x 5,000 scores are 20 MB in float64
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,30 @@ def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
     gt = torch.as_tensor(np.asarray(gt_img_index, dtype=np.int64))
     _check(txt, img, gt)
     best_own = _best_own_scores(txt, img, gt)  # (n_images,)
-    gallery = img.double()
-    image_above = torch.zeros(len(img), dtype=torch.int64)
-    columns = []
-    for start in range(0, len(txt), BLOCK):
-        own = gt[start : start + BLOCK, None]
-        block = scores(txt[start : start + BLOCK], gallery)  # (block, n_images)
+    n = len(txt)
+    found = Ranking(
+        rank=np.empty(n, dtype=np.int64),
+        tied=np.empty(n, dtype=bool),
+        positive_score=np.empty(n, dtype=np.float32),
+        best_other=np.empty(n, dtype=np.int64),
+        best_other_score=np.empty(n, dtype=np.float32),
+        image_rank=np.zeros(len(img), dtype=np.int64),
+    )
+    for start, block in _blocks(txt, img):  # (block, n_images), ours to change
+        rows = slice(start, start + len(block))
+        own = gt[rows, None]
         positive = block.gather(1, own)
-        at_least, above = (block >= positive).sum(1), (block > positive).sum(1)
+        at_least = (block >= positive).sum(1)
+        found.rank[rows] = at_least
+        found.tied[rows] = at_least - (block > positive).sum(1) > 1
+        found.positive_score[rows] = positive[:, 0]
         # From here on only the other images: neither direction may count a positive.
         block.scatter_(1, own, -torch.inf)
-        image_above += (block >= best_own).sum(0)
-        other_score, other = block.max(1)  # the first of equal maxima, as argmax is documented
-        columns.append((at_least, at_least - above > 1, positive[:, 0], other, other_score))
-    ranks, tied, positive, other, other_score = (
-        torch.cat(parts).numpy() for parts in zip(*columns, strict=True)
-    )
-    image_rank = torch.where(torch.isfinite(best_own), image_above + 1, 0).numpy()
-    return Ranking(ranks, tied, positive, other, other_score, image_rank)
+        found.image_rank[:] += (block >= best_own).sum(0).numpy()
+        score, column = block.max(1)  # the first of equal maxima, as torch documents
+        found.best_other[rows], found.best_other_score[rows] = column, score
+    found.image_rank[:] = np.where(torch.isfinite(best_own), found.image_rank + 1, 0)
+    return found
 
 
 def recall(ranks: np.ndarray, cutoff: int) -> float:
@@ -77,6 +83,21 @@ def recall(ranks: np.ndarray, cutoff: int) -> float:
 def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     """Mean of 1 / rank (Voorhees, TREC-8 1999)."""
     return float(np.mean(1.0 / ranks))
+
+
+def _blocks(txt: torch.Tensor, img: torch.Tensor):
+    """`scores` of BLOCK texts at a time: pairs of (first text, (block, n_images) float32).
+
+    All blocks share one buffer, and `rank` puts its results into arrays made beforehand: small results kept
+    between large temporary ones stop the allocator from reusing memory (2.5 GB at COCO's size).
+    """
+    gallery = img.double().T
+    products = torch.empty(min(BLOCK, len(txt)), len(img), dtype=torch.float64)
+    rounded = torch.empty_like(products, dtype=torch.float32)
+    for start in range(0, len(txt), BLOCK):
+        n = min(BLOCK, len(txt) - start)
+        torch.mm(txt[start : start + n].double(), gallery, out=products[:n])
+        yield start, rounded[:n].copy_(products[:n])
 
 
 def _best_own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
