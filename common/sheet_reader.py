@@ -116,7 +116,7 @@ def _read_csv(
         score = _score(sheet, captions)
         if best is None or score > best_score:
             best, best_score = sheet._replace(form=f"{sheet.form}, {encoding}"), score
-        if score[0] == len(sheet.rows):
+        if score == (len(sheet.rows), 0):
             break  # no other encoding can do better
     if best is None:
         raise failure or UserError("is not text in any known encoding: save it as CSV UTF-8 or .xlsx")
@@ -169,14 +169,15 @@ _CP1252 = _cp1252_bytes()
 
 
 def _score(sheet: Sheet, captions: Mapping[int, str]) -> tuple[int, int]:
-    """How much of a reading is known: captions that match the cache, then labels that are in the table."""
-    matching = known = 0
+    """How well a reading is known: captions that match the cache, then (negative) labels not in the table."""
+    matching = unknown = 0
     for row in sheet.rows:
         idx = whole_number(row.cells["idx"])
         matching += idx in captions and same_caption(row.cells["caption"], captions[idx]) == "same"
-        known += spellings.category(row.cells.get("category", "")) is not None
-        known += spellings.subtype(row.cells.get("ambiguous_subtype", "")) is not None
-    return matching, known
+        for column, known in (("category", spellings.category), ("ambiguous_subtype", spellings.subtype)):
+            cell = row.cells.get(column, "")
+            unknown += not spellings.is_blank(cell) and known(cell) is None
+    return matching, -unknown
 
 
 def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> Sheet:
@@ -204,10 +205,8 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
             f"has a misplaced double quote near line {reader.line_num} ({error}), so its rows can't be told "
             'apart. Write a quote inside a cell as "", or save the sheet from a spreadsheet'
         ) from error
-    sheet = _under_header(records, columns, required)
-    for row in sheet.rows:
-        for cells in (row.cells, row.further):
-            cells.update({name: sheets.unguarded(cell).strip() for name, cell in cells.items()})
+    unguarded = [(number, [sheets.unguarded(cell) for cell in cells]) for number, cells in records]
+    sheet = _under_header(unguarded, columns, required)
     name = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[delimiter]
     return sheet._replace(form=f"CSV, {name}")
 
