@@ -138,26 +138,27 @@ def superseded(handed_in: list[HandedIn]) -> dict[str, str]:
     }
 
 
+def with_retrieved(study: drawn.Study, handed_in: list[HandedIn]) -> drawn.Study:
+    """Without failure_samples.csv nothing says which image was retrieved: take what most sheets say."""
+    if study.known.predicted:
+        return study
+    said = defaultdict(Counter)
+    for row in itertools.chain.from_iterable(sheet.rows for sheet in handed_in):
+        idx, image = (sheet_reader.whole_number(row.cells.get(name, "")) for name in ("idx", "pred_img_idx"))
+        if image is not None:
+            said[idx][image] += 1
+    predicted = {idx: images.most_common(1)[0][0] for idx, images in said.items()}
+    return study._replace(known=study.known._replace(predicted=predicted))
+
+
 def rate_rows(
     handed_in: list[HandedIn], replaced: dict[str, str], study: drawn.Study
 ) -> tuple[list[Rating], list[Finding]]:
     """A rating for each labelled row, with all that is wrong or odd about it; clashes count for nothing."""
-    known = study.known
-    if not known.predicted:
-        # Nothing says which image was retrieved: take what most sheets say, so that others are reported.
-        said = defaultdict(Counter)
-        for sheet in handed_in:
-            for row in sheet.rows:
-                idx, image = (
-                    sheet_reader.whole_number(row.cells.get(name, "")) for name in ("idx", "pred_img_idx")
-                )
-                if idx is not None and image is not None:
-                    said[idx][image] += 1
-        known = known._replace(predicted={idx: max(images, key=images.get) for idx, images in said.items()})
     rated, findings = [], []
     for sheet in handed_in:
         for row in sheet.labelled:
-            rating, found = ratings.rate(row, sheet.file, sheet.rater, known)
+            rating, found = ratings.rate(row, sheet.file, sheet.rater, study.known)
             if sheet.file in replaced:
                 rating.category = rating.subtype = ""
                 rating.status, found = f"replaced by the later {replaced[sheet.file]}", []
@@ -492,7 +493,7 @@ def main() -> None:
     study = drawn.read(CACHE_DIR, FAILURE_DIR)
     seed = study.seed if SEED is None else SEED
     handed_in, unread = read_sheets(study)
-    replaced = superseded(handed_in)
+    study, replaced = with_retrieved(study, handed_in), superseded(handed_in)
     rated, odd = rate_rows(handed_in, replaced, study)
     filled, adjudicated, odd_decisions = adjudication.read(study)
     findings = [*unread, *odd, *odd_decisions]
@@ -504,7 +505,7 @@ def main() -> None:
     items, waiting = decide(labels, final)
     if not items and not waiting:
         raise UserError(
-            f"no label counts in {shown(study.folder)}/: fill in the sheets or pages, then run again"
+            f"{shown(study.folder)}/ holds no label that counts: fill in the sheets or pages first"
         )
     measured = measure_agreement(labels, BOOTSTRAP_ROUNDS, seed)
     tables = {
