@@ -60,9 +60,11 @@ def test_the_same_content_gives_the_same_bytes(written, tmp_path):
 
 
 def test_rows_that_are_not_of_length_one_are_never_written(tmp_path):
-    for img in (rows(6) * 2, torch.full((6, 8), torch.nan), rows(5)):
-        with pytest.raises(ValueError):
+    for img in (rows(6) * 2, torch.full((6, 8), torch.nan), torch.zeros(6, 8)):
+        with pytest.raises(UserError, match="the model gave 6 of 6 img rows"):
             cache.write(tmp_path / "cache", img, rows(12), content())
+    with pytest.raises(ValueError):
+        cache.write(tmp_path / "cache", rows(5), rows(12), content())
     assert not list(tmp_path.glob("cache/meta_*"))
 
 
