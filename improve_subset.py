@@ -173,7 +173,7 @@ def make_study(frozen: cache.Cache, labels: dict[int, str], tune: bool, seed: in
     gt = np.array(frozen.meta["gt_img_index"], dtype=np.int64)
     everything = np.arange(len(gt))
     plain = rerank.Method(rerank.Plain(frozen.txt, frozen.img))
-    (before,) = rerank.rank([plain], everything, gt)
+    (before,) = rerank.rank([plain], everything, gt, first=True)
     tuning = np.zeros(0, dtype=np.int64)
     if tune:
         order = sampling.hashed_order(range(len(frozen.img)), frozen.meta["sampled_img_ids"], seed)
@@ -341,7 +341,7 @@ def run_cell(cell: Cell, study: Study, maker: rerank.Maker, texts, chosen: dict,
         rows = rows.reshape(len(cell.queries), settings["K_TEMPLATES"], -1)
         bases = maker.pooled(cell.queries, rows, cell.pooling, settings["TAU"])
     methods = maker.make(rerank.parse(cell.method), chosen, bases)
-    return rerank.rank(list(methods), cell.queries, study.gt)
+    return rerank.rank(list(methods), cell.queries, study.gt, first=cell.subset == ALL)
 
 
 # ---- measure -----------------------------------------------------------------------------------------------

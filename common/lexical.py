@@ -94,24 +94,33 @@ def clip_words(
     return Lexical(_unit(query), document, sp.csr_array((len(captions), len(img))))
 
 
-def candidates(scores: torch.Tensor, n: int) -> torch.Tensor:
-    """The first n images of each query: (n_queries, n_images) bool.
+def candidates(scores: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first n images of each query: (image rows, whether they are candidates), each (n_queries, c).
 
-    Images that tie with the last of them are candidates too, so that the order of rows doesn't matter.
+    Rows ascend. Images that tie with a query's last candidate are candidates too, so that the order of images
+    doesn't matter; c is the largest number of candidates, and other queries have some rows that are none.
     """
-    return scores >= scores.topk(min(n, scores.shape[1]), dim=1).values[:, -1:]
+    n = min(n, scores.shape[1])
+    least = scores.topk(n, dim=1).values[:, -1:]
+    most = int((scores >= least).sum(1).max())
+    places = scores.topk(most, dim=1).indices.sort(1).values
+    return places, scores.gather(1, places) >= least
 
 
-def rerank(scores: torch.Tensor, lexical: torch.Tensor, chosen: torch.Tensor, weight: float) -> torch.Tensor:
+def rerank(
+    scores: torch.Tensor, values: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor, weight: float
+) -> torch.Tensor:
     """Order the candidates of each query anew: standardised score + weight x standardised lexical score.
 
-    scores, lexical and chosen (n, n_images). Both are standardised over the query's candidates, since the
-    spread of cosines differs from model to model. The other images keep their order, behind the candidates.
+    scores (n, n_images); values, places and chosen (n, c): lexical scores, image rows, whether they are
+    candidates. Both are standardised over the query's candidates, since the spread of cosines differs from
+    model to model. The other images keep their order, behind the candidates.
     """
-    mixed = _standardised(scores, chosen) + weight * _standardised(lexical, chosen)
+    old = scores.gather(1, places)
+    mixed = _standardised(old, chosen) + weight * _standardised(values, chosen)
     lowest = mixed.masked_fill(~chosen, torch.inf).amin(1, keepdim=True)
     ahead = scores.amax(1, keepdim=True) - lowest + 1.0
-    return torch.where(chosen, mixed + ahead, scores)
+    return scores.scatter(1, places, torch.where(chosen, mixed + ahead, old))
 
 
 def _standardised(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
@@ -120,7 +129,7 @@ def _standardised(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     mean = (values * chosen).sum(1, keepdim=True) / n
     centred = values - mean
     spread = ((centred**2 * chosen).sum(1, keepdim=True) / n).sqrt()
-    return torch.where(spread > 1e-9, centred / spread, torch.zeros(()))
+    return torch.where(spread > 1e-9, centred / spread, torch.zeros_like(values))
 
 
 # ---- leaving the query caption out -------------------------------------------------------------------------

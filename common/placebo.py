@@ -35,11 +35,32 @@ def turned(plain: torch.Tensor, templated: torch.Tensor, queries: np.ndarray, se
     return (cosine * plain + (1 - cosine**2).sqrt() * aside).float()
 
 
-def shuffled(values: torch.Tensor, chosen: torch.Tensor, queries: np.ndarray, seed: int) -> torch.Tensor:
-    """Lexical scores (n, n_images) exchanged at random among the chosen candidates of each query."""
-    values = values.clone()
-    for row, query in enumerate(queries):
-        places = torch.nonzero(chosen[row])[:, 0]
-        order = np.random.default_rng([SHUFFLED, seed, int(query)]).permutation(len(places))
-        values[row, places] = values[row, places[torch.from_numpy(order)]]
-    return values
+def shuffled(
+    values: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor, queries: np.ndarray, seed: int
+) -> torch.Tensor:
+    """Lexical scores exchanged at random among the candidates of each query.
+
+    values, places and chosen (n, c) as in `lexical.rerank`. The exchange hangs on the seed, the query's idx
+    and its candidates alone, not on the other queries.
+    """
+    keys = _random_bits(seed, np.asarray(queries)[:, None], places.numpy())
+    # Candidates first, in their own order; what is none follows and stays where it is.
+    front = torch.argsort(chosen.byte(), dim=1, descending=True, stable=True)
+    keys = np.where(chosen.numpy(), keys, np.iinfo(np.uint64).max)
+    source = torch.from_numpy(np.argsort(keys, axis=1, kind="stable"))
+    return values.scatter(1, front, values.gather(1, source))
+
+
+def _random_bits(seed: int, queries: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """64 random bits for each query and image: uint64 of their common shape.
+
+    The finalizer of splitmix64 (Steele, Lea and Flood 2014, fig. 17), chained over the three numbers.
+    """
+    bits = np.uint64(SHUFFLED)
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
+        for number in (seed, queries, images):
+            bits = bits + np.asarray(number).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+            bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            bits = bits ^ (bits >> np.uint64(31))
+    return bits

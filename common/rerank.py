@@ -94,11 +94,11 @@ class Method:
         scores = self.correction.apply(base) if self.correction else base
         if self.words is None:
             return scores.float()
-        chosen = lexical.candidates(scores, CANDIDATES)
-        values = torch.from_numpy(self.words.block(queries))
+        places, chosen = lexical.candidates(scores, CANDIDATES)
+        values = torch.from_numpy(self.words.block(queries)).gather(1, places)
         if self.shuffle_seed is not None:
-            values = placebo.shuffled(values, chosen, queries, self.shuffle_seed)
-        return lexical.rerank(scores, values, chosen, self.weight).float()
+            values = placebo.shuffled(values, places, chosen, queries, self.shuffle_seed)
+        return lexical.rerank(scores, values, places, chosen, self.weight).float()
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Ranked:
 
     rank: np.ndarray  # (n,) int64
     tied: np.ndarray  # (n,) bool: another image has exactly the positive's score
-    first: np.ndarray  # (n, OCCURRENCE_K) int64: image rows, best first
+    first: np.ndarray | None = None  # (n, OCCURRENCE_K) int64: image rows, best first
 
 
 class Maker:
@@ -182,10 +182,13 @@ def parse(name: str) -> tuple[str, ...]:
     return tuple(sorted(parts, key=PARTS.index))
 
 
-def rank(methods: list[Method], queries: np.ndarray, gt_img_index: np.ndarray) -> list[Ranked]:
+def rank(
+    methods: list[Method], queries: np.ndarray, gt_img_index: np.ndarray, first: bool = False
+) -> list[Ranked]:
     """Rank the image of each query by each method. Methods that share a base share its scores.
 
-    queries (n,) idx; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`.
+    queries (n,) idx; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`. `first` asks for
+    the first images too.
     """
     parts = [[] for _ in methods]
     for start in range(0, len(queries), ranking.BLOCK):
@@ -196,12 +199,11 @@ def rank(methods: list[Method], queries: np.ndarray, gt_img_index: np.ndarray) -
             if id(method.base) not in base_scores:
                 base_scores[id(method.base)] = method.base(block)
             scores = method.scores(block, base_scores[id(method.base)])
-            ranks, tied = _positive_ranks(scores, own)
-            first = scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices
-            collected.append((ranks, tied, first))
-    return [
-        Ranked(*(torch.cat(column).numpy() for column in zip(*collected, strict=True))) for collected in parts
-    ]
+            found = [*_positive_ranks(scores, own)]
+            if first:
+                found.append(scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices)
+            collected.append([each.numpy() for each in found])
+    return [Ranked(*map(np.concatenate, zip(*collected, strict=True))) for collected in parts]
 
 
 def _positive_ranks(scores: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
