@@ -322,10 +322,12 @@ def rater_rows(
 
 def save(path: Path, rows: list[dict], columns: list[str]) -> None:
     """Write a CSV in which no text runs as a formula; `sheet_reader.read` takes the guarding quotes off."""
+    wanted = set(columns)
     guarded = [
         {
-            name: sheets.guarded(row[name]) if isinstance(row.get(name), str) else row.get(name, "")
-            for name in columns
+            name: sheets.guarded(cell) if type(cell) is str else cell
+            for name, cell in row.items()
+            if name in wanted
         }
         for row in rows
     ]

@@ -5,6 +5,7 @@ the encoding is the one in which they match, and the delimiter the one that yiel
 """
 
 import csv
+import functools
 import io
 import itertools
 import re
@@ -90,6 +91,7 @@ def same_caption(written: str, caption: str) -> str:
     return "lost" if re.fullmatch(pattern, written) else "other"
 
 
+@functools.lru_cache(maxsize=100_000)
 def _plain(caption: str) -> str:
     """A caption without what spreadsheets change and nobody means."""
     caption = " ".join(unicodedata.normalize("NFC", caption).split()).lstrip("' ")
@@ -105,7 +107,8 @@ def _read_csv(
 ) -> Sheet:
     """The reading, among the encodings that fit the bytes, in which most captions and labels are known."""
     best, best_score, failure = None, None, None
-    for encoding in _encodings(data):
+    encodings = _encodings(data)
+    for encoding in encodings:
         try:
             sheet = _parse(_decoded(data, encoding), columns, required)
         except UnicodeError:
@@ -113,7 +116,7 @@ def _read_csv(
         except UserError as error:
             failure = failure or error
             continue
-        score = _score(sheet, captions)
+        score = _score(sheet, captions) if len(encodings) > 1 else (0, 0)
         if best is None or score > best_score:
             best, best_score = sheet._replace(form=f"{sheet.form}, {encoding}"), score
         if score == (len(sheet.rows), 0):
@@ -127,7 +130,8 @@ def _encodings(data: bytes) -> list[str]:
     """Encodings worth a try, the likeliest first."""
     for mark, encoding in MARKS:
         if data.startswith(mark):
-            return [encoding, MISREAD] if encoding == "utf-8-sig" else [encoding]
+            accents = encoding == "utf-8-sig" and not data[len(mark) :].isascii()
+            return [encoding, MISREAD] if accents else [encoding]
     if b"\0" in data[:200]:
         # No mark, but zero bytes: UTF-16, whose ASCII letters have their zero second in little-endian.
         return ["utf-16-le" if data[1:2] == b"\0" else "utf-16-be"]
@@ -280,6 +284,7 @@ def _text(value) -> str:
 # ---- both -----------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=100_000)  # the same few numbers stand in every rater's sheet
 def whole_number(text: str) -> int | None:
     """A cell as a whole number: `12`, or `12.0` as spreadsheets write it; None for anything else."""
     match = re.fullmatch(r"\s*(\d{1,9})(?:[.,]0)?\s*", text)  # `1,000` is none: it could be 1 or 1000

@@ -6,6 +6,7 @@ A spelling that is not in the table is never guessed at: the reader names the ne
 """
 
 import difflib
+import functools
 import re
 import unicodedata
 
@@ -78,6 +79,7 @@ COLUMN_SPELLINGS = {
 _NO_PART = re.compile(r"[\s\-_/\\.'\"`´‘’“”\u00ad\u200b-\u200f\u2010-\u2015\u2212\u2060\ufeff]+")
 
 
+@functools.lru_cache(maxsize=10_000)
 def squeezed(text: str) -> str:
     """A spelling without what plays no part: case, width, white space, hyphens, slashes, dots, quotes."""
     return _NO_PART.sub("", unicodedata.normalize("NFKC", text)).casefold()
@@ -111,6 +113,7 @@ def subtype(text: str) -> str | None:
     return SUBTYPE_TABLE.get(squeezed(text))
 
 
+@functools.lru_cache(maxsize=10_000)
 def is_blank(text: str) -> bool:
     """Whether a cell holds nothing that a person could have meant as a label."""
     return not unicodedata.normalize("NFKC", text).strip(" \t\r\n\v\f\u200b\u200c\u200d\u2060\ufeff\u00ad")
