@@ -41,7 +41,13 @@ class Effect(NamedTuple):
 
 
 def effect(
-    before: np.ndarray, after: np.ndarray, image: np.ndarray, sizes: tuple[int, int], cutoff: int, seed: int
+    before: np.ndarray,
+    after: np.ndarray,
+    image: np.ndarray,
+    sizes: tuple[int, int],
+    cutoff: int,
+    seed: int,
+    flips: int = FLIPS,
 ) -> Effect:
     """Net effect on recall@cutoff of a set with `sizes` = (failures, successes) of R@1 in all.
 
@@ -69,7 +75,7 @@ def effect(
         shares = [n / size if size else 0.0 for n, size in zip(ranked, sizes, strict=True)]
         mcnemar = binomtest(gained, gained + lost, shares[0] / sum(shares)).pvalue if gained + lost else 1.0
     sums = np.bincount(image, weights=change if exact else weight * change)
-    p = sign_flip_p(sums, seed)
+    p = sign_flip_p(sums, seed, flips)
     reach = Z * math.sqrt(sampling)
     return Effect(value, value - half, value + half, value - reach, value + reach, gained, lost, p, mcnemar)
 
@@ -105,11 +111,11 @@ def _sampling_variance(change, failed, ranked: tuple[int, int], sizes: tuple[int
     return float(total)
 
 
-def sign_flip_p(sums: np.ndarray, seed: int) -> float:
+def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
     """Two-sided p of a sum of per-image sums under random flips of their signs (Fisher's randomisation test).
 
     If method and baseline are exchangeable, each image's sum is as likely to have the other sign. For whole
-    numbers the whole distribution is computed, a convolution of binomials; else FLIPS random flips are drawn.
+    numbers the whole distribution is computed, a convolution of binomials; else random flips are drawn.
     """
     sizes = np.abs(sums[sums != 0])
     observed = abs(sums.sum())
@@ -121,10 +127,10 @@ def sign_flip_p(sums: np.ndarray, seed: int) -> float:
             density, offset = np.convolve(density, step), offset + size * n
         values = np.arange(len(density)) - offset
         return min(1.0, float(density[np.abs(values) >= observed].sum()))
-    flips = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, len(sizes)), dtype=np.int8)
-    drawn = np.abs((2.0 * flips - 1.0) @ sizes)
+    signs = np.random.default_rng(seed).integers(0, 2, size=(flips, len(sizes)), dtype=np.int8)
+    drawn = np.abs((2.0 * signs - 1.0) @ sizes)
     # The observed flip is one of those that could have been drawn.
-    return float((1 + np.sum(drawn >= observed * (1 - 1e-9))) / (FLIPS + 1))
+    return float((1 + np.sum(drawn >= observed * (1 - 1e-9))) / (flips + 1))
 
 
 def holm(p_values: list[float]) -> list[float]:
