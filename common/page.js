@@ -59,9 +59,10 @@ function adopt(kept) {
   state.labels = {};
   for (const [idx, label] of Object.entries(kept.labels)) {
     if (!byIdx.has(Number(idx))) continue;
+    const legal = (labels, value) => (labels.some(({ name }) => name === value) ? value : "");
     state.labels[idx] = Object.assign(blankLabel(), {
-      category: data.categories.some(({ name }) => name === label.category) ? label.category : "",
-      ambiguous_subtype: data.subtypes.some(({ name }) => name === label.ambiguous_subtype) ? label.ambiguous_subtype : "",
+      category: legal(data.categories, label.category),
+      ambiguous_subtype: legal(data.subtypes, label.ambiguous_subtype),
       note: String(label.note ?? ""),
       skipped: Boolean(label.skipped),
     });
@@ -120,7 +121,9 @@ function clock(seconds) {
 function showPhoto(image, row) {
   image.src = "data:image/jpeg;base64," + data.photos[row];
   // Small pictures are enlarged without smoothing, so that they stay sharp.
-  image.onload = () => image.classList.toggle("pixels", Math.max(image.naturalWidth, image.naturalHeight) <= 240);
+  image.onload = () => {
+    image.classList.toggle("pixels", Math.max(image.naturalWidth, image.naturalHeight) <= 240);
+  };
 }
 
 function language(caption) {
@@ -157,7 +160,10 @@ function showState() {
   element("done").textContent = fill(texts.done_count, counts());
   element("bar").value = doneCount();
   element("parts").textContent = fill(texts.parts_count, {
-    overlap: doneCount("overlap"), overlap_total: part("overlap"), own: doneCount("own"), own_total: part("own"),
+    overlap: doneCount("overlap"),
+    overlap_total: part("overlap"),
+    own: doneCount("own"),
+    own_total: part("own"),
   });
   showTime();
 }
@@ -183,7 +189,7 @@ function step(by) {
   else go(position);
 }
 
-// The next item without a label, from here on and then from the start; skipped ones only when no other is left.
+// The next item without a label, from here on and then from the start; skipped ones when no other is left.
 function unlabelledAfter(start) {
   const n = data.items.length;
   const order = Array.from({ length: n }, (_, by) => (start + 1 + by) % n);
@@ -213,7 +219,8 @@ function setSubtype(name) {
   const { idx } = data.items[state.position];
   const before = labelOf(idx);
   if (before.category && before.category !== data.ambiguous) {
-    return say(texts.said_subtype_only, { key: data.categories.find((label) => label.name === data.ambiguous).key });
+    const { key } = data.categories.find((label) => label.name === data.ambiguous);
+    return say(texts.said_subtype_only, { key });
   }
   change({ [idx]: { ...before, category: data.ambiguous, ambiguous_subtype: name, skipped: false } });
   showState();
@@ -332,7 +339,8 @@ function plain(text) {
 }
 
 function sameCaption(written, caption) {
-  return [written, unguarded(written), unguarded(written.trimStart())].some((text) => plain(text) === plain(caption));
+  const readings = [written, unguarded(written), unguarded(written.trimStart())];
+  return readings.some((text) => plain(text) === plain(caption));
 }
 
 // The texts that the bytes could stand for; the one in which most captions match is taken.
@@ -366,8 +374,10 @@ function parseCsv(text) {
       else quoted = false;
     } else if (mark === '"' && !begun) { quoted = true; begun = true; }
     else if (mark === delimiter) endCell();
-    else if (mark === "\n" || mark === "\r") { if (mark === "\r" && text[at + 1] === "\n") at += 1; endRow(); }
-    else { value += mark; begun = true; }
+    else if (mark === "\n" || mark === "\r") {
+      if (mark === "\r" && text[at + 1] === "\n") at += 1;
+      endRow();
+    } else { value += mark; begun = true; }
   }
   if (value || row.length) endRow();
   return rows;
@@ -376,7 +386,8 @@ function parseCsv(text) {
 function records(text) {
   const [header = [], ...rows] = parseCsv(text);
   const names = header.map((name) => data.spellings.columns[squeezed(name)] ?? name.trim());
-  return { names, rows: rows.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at] ?? ""]))) };
+  const named = (row) => Object.fromEntries(names.map((name, at) => [name, row[at] ?? ""]));
+  return { names, rows: rows.map(named) };
 }
 
 // What one row asks for: {label} where it can be taken, {reason} where it is refused, {} where it is blank.
@@ -384,14 +395,15 @@ function readRow(row) {
   const written = { category: (row.category ?? "").trim(), subtype: (row.ambiguous_subtype ?? "").trim() };
   const note = unguarded(row.note ?? "");
   const item = /^\d+(\.0+)?$/.test(row.idx.trim()) ? byIdx.get(parseInt(row.idx, 10)) : undefined;
-  if (!item) return { reason: fill(texts.load_not_here, { idx: row.idx }) };
-  if (!sameCaption(row.caption, item.caption)) return { reason: fill(texts.load_caption, { idx: item.idx }) };
+  const refuse = (text, value = "") => ({ reason: fill(text, { idx: item?.idx ?? row.idx, value }) });
+  if (!item) return refuse(texts.load_not_here);
+  if (!sameCaption(row.caption, item.caption)) return refuse(texts.load_caption);
   if (!written.category && !written.subtype && !note.trim()) return {};
   const category = data.spellings.categories[squeezed(written.category)] ?? "";
   const subtype = data.spellings.subtypes[squeezed(written.subtype)] ?? "";
-  if (written.category && !category) return { reason: fill(texts.load_category, { idx: item.idx, value: written.category }) };
-  if (written.subtype && !subtype) return { reason: fill(texts.load_subtype, { idx: item.idx, value: written.subtype }) };
-  if (subtype && category !== data.ambiguous) return { reason: fill(texts.load_subtype_alone, { idx: item.idx }) };
+  if (written.category && !category) return refuse(texts.load_category, written.category);
+  if (written.subtype && !subtype) return refuse(texts.load_subtype, written.subtype);
+  if (subtype && category !== data.ambiguous) return refuse(texts.load_subtype_alone);
   return { item, label: { category, ambiguous_subtype: subtype, note } };
 }
 
@@ -417,8 +429,9 @@ function load(bytes, name) {
   }
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return report(name, texts.load_not_csv);
   const readings = decodings(bytes).map((text) => records(text.replace(/^\ufeff/, "")));
-  const usable = readings.filter(({ names }) => ["idx", "caption", "category"].every((column) => names.includes(column)));
-  if (!usable.length) return report(name, fill(texts.load_no_columns, { columns: "idx, caption, category" }));
+  const needed = ["idx", "caption", "category"];
+  const usable = readings.filter(({ names }) => needed.every((column) => names.includes(column)));
+  if (!usable.length) return report(name, fill(texts.load_no_columns, { columns: needed.join(", ") }));
   const results = usable.map(({ rows }) => readRows(rows));
   const best = results.reduce((a, b) => (b.refused.length < a.refused.length ? b : a));
   take(best, name);
@@ -431,8 +444,11 @@ function take({ taken, refused, blank, revision }, name) {
     const before = labelOf(idx);
     // A blank cell never wipes out what is here.
     const after = { ...before, skipped: false, note: label.note.trim() ? label.note : before.note };
-    if (label.category) Object.assign(after, { category: label.category, ambiguous_subtype: label.ambiguous_subtype });
-    const differs = ["category", "ambiguous_subtype", "note"].filter((field) => before[field] !== after[field]);
+    if (label.category) {
+      Object.assign(after, { category: label.category, ambiguous_subtype: label.ambiguous_subtype });
+    }
+    const fields = ["category", "ambiguous_subtype", "note"];
+    const differs = fields.filter((field) => before[field] !== after[field]);
     if (!differs.length) continue;
     replaced += differs.some((field) => before[field]) ? 1 : 0;
     changes[idx] = after;

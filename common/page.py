@@ -73,8 +73,32 @@ def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: st
     """
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r} is none of {LANGUAGES}")
+    content = _content(annotator, items, photos, sample, language)
     texts = TEXTS[language]
-    content = {
+    script, css = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    text = _template().render(
+        data=content,
+        n_items=len(items),
+        texts=texts,
+        heading=texts["heading"].format(name=annotator),
+        rules=_rules(annotator, language),
+        actions=ACTIONS,
+        policy=_policy(script, css),
+        script=Markup(script),
+        css=Markup(css),
+    )
+    page = text.encode("utf-8")
+    if len(page) > MAX_BYTES:
+        raise UserError(
+            f"the page of annotator {annotator} has {len(page) / 1e6:.1f} MB, more than "
+            f"{MAX_BYTES / 1e6:.0f}: lower OVERLAP_SIZE or PER_ANNOTATOR"
+        )
+    return page
+
+
+def _content(annotator: str, items: list[Item], photos: dict[int, bytes], sample: str, language: str) -> dict:
+    """What the page's script reads."""
+    return {
         "annotator": annotator,
         "storage_key": f"annotate:{sample}:{annotator}",
         "export_name": export_name(annotator),
@@ -89,29 +113,8 @@ def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: st
             "subtypes": spellings.SUBTYPE_TABLE,
             "columns": spellings.COLUMN_TABLE,
         },
-        "texts": texts,
+        "texts": TEXTS[language],
     }
-    script, css = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
-    page = (
-        _template()
-        .render(
-            data=content,
-            texts=texts,
-            heading=texts["heading"].format(name=annotator),
-            rules=_rules(annotator, language),
-            actions=ACTIONS,
-            policy=_policy(script, css),
-            script=Markup(script),
-            css=Markup(css),
-        )
-        .encode("utf-8")
-    )
-    if len(page) > MAX_BYTES:
-        raise UserError(
-            f"the page of annotator {annotator} has {len(page) / 1e6:.1f} MB, more than "
-            f"{MAX_BYTES / 1e6:.0f}: lower OVERLAP_SIZE or PER_ANNOTATOR"
-        )
-    return page
 
 
 def _shown(label: Label, language: str) -> dict:
