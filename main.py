@@ -303,7 +303,7 @@ def say_result(result: dict, compared: dict | None, content: dict) -> None:
             print(f"  {name:<4} = {figure['value']:.4f}   95 % interval {interval}")
         print(f"  median rank {found['median_rank']:g}")
     recall = result["text_to_image"]
-    print(f"\nIntervals are clustered by image ({recall['n_images']:,}); ties, which count against the model: {recall["ties"]:,}")
+    print(f"\nIntervals are clustered by image. Ties, which count against the model: {recall['ties']:,}")
     ambiguous = recall["provably_ambiguous_captions"]
     print(f"Captions that no method can answer (another image has the same text): {ambiguous:,}")
     if content["truncated_captions"]:
