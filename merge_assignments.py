@@ -51,7 +51,6 @@ COLUMNS = {
     ],
     "problems.csv": ["file", "row", "rater", "column", "value", "what", "nearest"],
 }
-IDX_SHOWN = 10  # missing items that the console names for each rater
 LEVELS = {
     "ambiguous or clear": ["Ambiguous", "Clear"],
     "category": list(CATEGORY_NAMES),
@@ -81,17 +80,24 @@ class Item(NamedTuple):
     n_raters: int
 
 
+def check_settings(rounds: int, seed: int | None) -> None:
+    """Raise UserError for a number that can't be meant."""
+    for name, value in (("BOOTSTRAP_ROUNDS", rounds), ("SEED", seed)):
+        if value is not None and value < 0:
+            raise UserError(f"{name} = {value}: should be 0 or more")
+
+
 # ---- read the sheets ---------------------------------------------------------------------------------------
 
 
 def read_sheets(study: drawn.Study) -> tuple[list[HandedIn], list[Finding]]:
     """Every sheet of the folder, and what is wrong with those that can't be read or have no clear rater."""
     handed_in, findings = [], []
-    for path in sorted(filter(ratings.is_sheet, study.folder.iterdir()), key=lambda path: path.name):
-        suffix = path.suffix.casefold()
-        if suffix in ratings.OTHER_TABLES:
-            findings.append(Finding(path.name, "", "", "", "", "can't be read: save it as .csv or .xlsx"))
-        if suffix not in ratings.TABLES:
+    paths = sorted(study.folder.iterdir(), key=lambda path: path.name) if study.folder.is_dir() else []
+    for path in paths:
+        if what := ratings.not_read(path):
+            findings.append(what)
+        if not ratings.is_sheet(path):
             continue
         try:
             sheet = sheet_reader.read(path, study.known.captions)
@@ -107,6 +113,9 @@ def read_sheets(study: drawn.Study) -> tuple[list[HandedIn], list[Finding]]:
             )
             findings.append(Finding(path.name, "", "", "", "", what))
         elif named is not None:
+            if labelled and sheet.missing:
+                what = f"lacks the columns {', '.join(sheet.missing)}, which were not checked; its rows count"
+                findings.append(Finding(path.name, "", "", "", "", what, is_report=True))
             revision = page_revision(sheet.rows)
             handed_in.append(HandedIn(path.name, *named, revision, sheet.form, sheet.rows, labelled))
     if not handed_in and not findings:
@@ -171,7 +180,7 @@ def rate_rows(
 # ---- decide ------------------------------------------------------------------------------------------------
 
 
-def decide(labels: Labels, adjudicated: dict[int, tuple[str, str]]) -> tuple[list[Item], list[int]]:
+def decide(labels: Labels, adjudicated: Labels) -> tuple[list[Item], list[int]]:
     """One label an item, and the items that wait for a person: no majority, and not adjudicated.
 
     An adjudication stands above a majority, since it was made in knowledge of the raters' labels.
@@ -180,7 +189,7 @@ def decide(labels: Labels, adjudicated: dict[int, tuple[str, str]]) -> tuple[lis
     for idx in sorted(labels.keys() | adjudicated.keys()):
         given = list(labels.get(idx, {}).values())
         if idx in adjudicated:
-            decided.append(Item(idx, *adjudicated[idx], "adjudicated", len(given)))
+            decided.append(Item(idx, *adjudicated[idx][adjudication.RATER], "adjudicated", len(given)))
         elif (by_majority := ratings.majority(given)) is None:
             waiting.append(idx)
         else:
@@ -412,22 +421,31 @@ def say_who(raters: list[dict], handed_in: list[HandedIn], replaced: dict[str, s
     """Who handed in what, and what is missing."""
     print("Handed in:")
     for row in raters:
-        missing = [int(idx) for idx in row["missing_idx"].split()]
-        some = ", ".join(map(str, missing[:IDX_SHOWN])) + (", ..." if len(missing) > IDX_SHOWN else "")
-        lacks = f"; {len(missing)} missing (idx {some})" if missing else "; complete"
+        missing = row["missing_idx"].split()
+        lacks = f"; {len(missing)} missing (idx {first_of(missing, 10)})" if missing else "; complete"
         print(f"  {row['rater']:<4} {row['labelled']:>4} labels  {row['sheets'] or 'nothing'}{lacks}")
     for file, later in replaced.items():
         print(f"  {file} was passed over: {later} is a later export of the same page")
     blank = [sheet.file for sheet in handed_in if not sheet.labelled]
     if blank:
-        print(f"Blank, so passed over: {', '.join(blank)}")
+        print(f"  {in_number(len(blank), 'blank sheet')} passed over ({first_of(blank, 3)})")
+
+
+def in_number(n: int, noun: str) -> str:
+    """`1 item`, `3 items`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def first_of(words: list[str], shown: int) -> str:
+    """The first few of many, separated by commas."""
+    return ", ".join(words[:shown]) + (", ..." if len(words) > shown else "")
 
 
 def say_result(shares: list[dict], measured: dict[str, list[agreement.Estimate]], waiting: int) -> None:
     """The distribution and, in one line, the agreement on the seven categories."""
     total = shares[0]["total"]
     provisional = f" (PROVISIONAL: {waiting} more wait in {adjudication.NAME})" if waiting else ""
-    print(f"Distribution over {total} items{provisional}:")
+    print(f"Distribution over {in_number(total, 'item')}{provisional}:")
     clear = {row["category"]: row["share"] for row in shares if row["over"] == "clear"}
     for row in shares[: len(CATEGORY_NAMES)] if total else []:
         interval = f"[{row['low']:.1%}, {row['high']:.1%}]"
@@ -442,7 +460,9 @@ def say_result(shares: list[dict], measured: dict[str, list[agreement.Estimate]]
         return
     named = (("percent", percent), ("alpha", alpha), ("AC1", ac1))
     figures = ", ".join(f"{name} {in_words(one)}" for name, one in named)
-    print(f"Agreement of {percent.raters} on {percent.n_items} items (seven categories): {figures}")
+    print(
+        f"Agreement of {percent.raters} on {in_number(percent.n_items, 'item')} (seven categories): {figures}"
+    )
     if alpha.caution:
         print(f"  beware: {alpha.caution}")
 
@@ -458,19 +478,21 @@ def say_next(folder: Path, names: list[str], waiting: int) -> None:
     """Where the files are and what comes next."""
     print(f"Wrote in {shown(folder)}/: {', '.join(names)}")
     if waiting:
-        print(
-            f"Next: decide {waiting} items in {shown(folder / adjudication.NAME)} (final_category), run this"
-        )
-        print("  again; or go on with what is decided: python summarize_result.py")
+        items, file = in_number(waiting, "item"), shown(folder / adjudication.NAME)
+        print(f"Next: decide {items} in {file} (final_category) and run this again,")
+        print("  or go on with what is decided: python summarize_result.py")
     else:
         print("Next: python summarize_result.py")
 
 
-def say_findings(findings: list[Finding], labelled: dict[str, int], study: drawn.Study, strict: bool) -> None:
+def say_findings(
+    findings: list[Finding], handed_in: list[HandedIn], study: drawn.Study, strict: bool
+) -> None:
     """Stop at problems (strict), or say what is left out and what was odd.
 
     Raises UserError with every problem in it, since each is a row that a person has to look at.
     """
+    labelled = {sheet.file: len(sheet.labelled) for sheet in handed_in}
     problems = ratings.describe([one for one in findings if not one.is_report], labelled)
     reports = ratings.describe([one for one in findings if one.is_report], labelled)
     if problems and strict:
@@ -486,12 +508,13 @@ def say_findings(findings: list[Finding], labelled: dict[str, int], study: drawn
     if problems:
         print(f"Left out, listed in problems.csv:\n{list_rows(problems)}")
     if reports:
-        print(f"Odd, but counted:\n{list_rows(reports)}")
+        print(f"To know:\n{list_rows(reports)}")
 
 
 @reported
 def main() -> None:
     override(globals())
+    check_settings(BOOTSTRAP_ROUNDS, SEED)
     study = drawn.read(CACHE_DIR, FAILURE_DIR)
     seed = study.seed if SEED is None else SEED
     handed_in, unread = read_sheets(study)
@@ -499,16 +522,12 @@ def main() -> None:
     rated, odd = rate_rows(handed_in, replaced, study)
     filled, adjudicated, odd_decisions = adjudication.read(study)
     findings = [*unread, *odd, *odd_decisions]
-    labelled = {sheet.file: len(sheet.labelled) for sheet in handed_in} | {adjudication.NAME: len(filled)}
-    say_findings(findings, labelled, study, STRICT)
+    say_findings(findings, handed_in, study, STRICT)
 
     labels = ratings.one_each(rated)
-    final = {idx: given[adjudication.RATER] for idx, given in ratings.one_each(adjudicated).items()}
-    items, waiting = decide(labels, final)
+    items, waiting = decide(labels, ratings.one_each(adjudicated))
     if not items and not waiting:
-        raise UserError(
-            f"{shown(study.folder)}/ holds no label that counts: fill in the sheets or pages first"
-        )
+        raise UserError(f"no label in {shown(study.folder)}/ counts: fill in the sheets or pages first")
     measured = measure_agreement(labels, BOOTSTRAP_ROUNDS, seed)
     tables = {
         "annotations_clean.csv": [clean_row(item, study) for item in items],

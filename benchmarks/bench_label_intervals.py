@@ -17,7 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from merge_assignments import CATEGORY_NAMES, decide, distribution  # noqa: E402
+from common import adjudication  # noqa: E402
+from common.taxonomy import CATEGORY_NAMES  # noqa: E402
+from merge_assignments import decide, distribution  # noqa: E402
 
 # Shares of the kind that COCO's failures have: near half of them ambiguous.
 TRUTH = dict(zip(CATEGORY_NAMES, (0.45, 0.12, 0.08, 0.09, 0.06, 0.08, 0.12), strict=True))
@@ -71,7 +73,7 @@ def redraw(error_rate: float, draw: random.Random) -> list[dict]:
     for idx in range(SHARED, n):
         labels[idx] = {RATERS[idx % len(RATERS)]: label(truths[idx])}
     _, waiting = decide(labels, {})
-    items, _ = decide(labels, {idx: label(truths[idx]) for idx in waiting})
+    items, _ = decide(labels, {idx: {adjudication.RATER: label(truths[idx])} for idx in waiting})
     return distribution(items, 0)[: len(CATEGORY_NAMES)]
 
 

@@ -18,8 +18,9 @@ import numpy as np
 MISSING = -1
 SMALL = 50  # items; below that a nominal alpha is known to about -+0.12 at best
 SKEWED = 0.8  # share of the commonest label from which kappa and alpha mislead (the prevalence paradox)
-# McHugh (2012), Biochemia Medica 22(3), table 3: kappa below 0.60 is weak, from 0.80 on strong.
-WEAK, STRONG = 0.60, 0.80
+# The grades of Landis and Koch (1977), Biometrics 33, p. 165, are 0.2 wide: up to 0.4 is fair at best, above
+# 0.6 is substantial. An interval wider than one grade can't tell weak agreement from good.
+WEAK, GOOD, GRADE = 0.4, 0.6, 0.2
 UNDEFINED_ROUNDS = 0.05  # share of redraws without a value above which no interval is given
 CELLS_AT_ONCE = 4_000_000  # of the (rounds, patterns) array of weights: 32 MB
 
@@ -274,11 +275,13 @@ def _cautions(
     if n < SMALL:
         cautions.append(f"only {n} item{'s' if n > 1 else ''}")
     if low is not None and low == high:
-        cautions.append(f"all {n} items look alike here, so the interval can't show what others would do")
+        cautions.append(
+            f"the {n} items don't differ in agreement, so the interval can't show what others would do"
+        )
     if name == "percent agreement":
         return cautions
-    if low is not None and low < WEAK and high >= STRONG:
-        cautions.append("the interval is too wide to tell weak agreement from strong")
+    if low is not None and high - low > GRADE and low < GOOD and high > WEAK:
+        cautions.append("the interval is too wide to tell weak agreement from good")
     share = used[commonest] / used.sum()
     if share > SKEWED:
         cautions.append(

@@ -37,13 +37,14 @@ def read(cache_dir: Path, failure_dir: Path) -> Study:
 
     Raises UserError where neither is there, and where the two don't belong together.
     """
-    try:
-        meta_file = meta.find(cache_dir)
-    except UserError:
+    there = cache_dir.is_file() or any(
+        any(folder.glob("meta_*.json")) for folder in (cache_dir, cache_dir / meta.SAMPLE_FOLDER)
+    )
+    if not there:
         for folder in (failure_dir, failure_dir / meta.SAMPLE_FOLDER):
             if (folder / SAMPLES).is_file():
                 return _without_cache(folder)
-        raise
+    meta_file = meta.find(cache_dir)
     cache = meta.read(meta_file)
     folder = meta.own_folder(failure_dir, cache)
     captions = dict(enumerate(cache["captions"]))

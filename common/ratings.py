@@ -67,7 +67,19 @@ class Finding(NamedTuple):
 
 def is_sheet(path: Path) -> bool:
     """Whether a file is named like a handed-in sheet; lock files (`~$`, `.~lock`) begin otherwise."""
-    return path.name.casefold().startswith("assign_") and path.is_file()
+    return path.name.casefold().startswith("assign_") and path.suffix.casefold() in TABLES and path.is_file()
+
+
+def not_read(path: Path) -> Finding | None:
+    """What to say of a file that looks handed in but isn't read: an .ods, say, a `Copy of assign_A.csv`."""
+    name, suffix = path.name.casefold(), path.suffix.casefold()
+    if name.startswith("assign_") and suffix in OTHER_TABLES:
+        return Finding(path.name, "", "", "", "", "can't be read: save it as .csv or .xlsx")
+    elsewhere = "assign" in name and not name.startswith(("assign_", ".", "~"))
+    if elsewhere and suffix in TABLES + OTHER_TABLES:
+        what = "was not read, since its name doesn't begin with assign_"
+        return Finding(path.name, "", "", "", "", what, is_report=True)
+    return None
 
 
 def who(path: Path, annotators: list[str]) -> tuple[str, str] | None:

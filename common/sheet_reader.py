@@ -330,5 +330,5 @@ def _under_header(records: list[Record], columns: Mapping[str, str], required: t
         all_further.update(further)
         named = {name: cells[place] if place < len(cells) else "" for name, place in places.items()}
         rows.append(Row(str(number), named, further))
-    known = dict.fromkeys(columns.values())
-    return Sheet(rows, "", [name for name in known if name not in places], list(all_further))
+    missing = [name for name in sheets.COLUMNS if name in columns.values() and name not in places]
+    return Sheet(rows, "", missing, list(all_further))

@@ -197,7 +197,7 @@ def test_one_label_only_leaves_percent_and_ac1():
         one.statistic: one for one in agreement.assess(*DEGENERATE["one label only"][:2], ["a", "b"], 50, [1])
     }
     assert estimates["percent agreement"].value == estimates["Gwet's AC1"].value == 1
-    assert "all 30 items look alike" in estimates["percent agreement"].caution
+    assert "the 30 items don't differ" in estimates["percent agreement"].caution
     for undefined in ("Krippendorff's alpha", "Fleiss' kappa", "Cohen's kappa"):
         assert estimates[undefined][4:7] == (None, None, None)
 

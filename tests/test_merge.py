@@ -180,7 +180,7 @@ def test_what_is_missing_is_said_by_rater_and_idx(folder):
     out = folder.merged()
     assert "assign_A.csv; assign_overlap_A.csv; 2 missing (idx 5, 7)" in out
     assert "nothing; 9 missing (idx 0, 1, 2, 3, 4, 5, 9, 10, 11)" in out
-    assert "Blank, so passed over: assign_B.csv" in out
+    assert "1 blank sheet passed over (assign_B.csv)" in out
     missing = {row["rater"]: row["missing_idx"] for row in folder.table("raters.csv")}
     assert missing == {"A": "5 7", "B": "0 1 2 3 4 5 9 10 11", "C": "0 1 2 3 4 5 12 13 14"}
 
@@ -239,7 +239,7 @@ def test_what_waits_is_laid_side_by_side(disputed):
         )
     ]
     assert "PROVISIONAL: 2 more wait in adjudicate.csv" in out
-    assert "Next: decide 2 items" in out
+    assert "Next: decide 2 items in" in out
     statuses = {row["status"] for row in disputed.table("category_distribution.csv")}
     assert statuses == {"provisional: 2 wait in adjudicate.csv"}
     assert study.report(disputed.path)["waiting"] == 2
@@ -496,7 +496,7 @@ def test_all_blank(folder):
     folder.fill("assign_A", {6: "", 7: " "})
     status, _, err = folder.merge()
     assert status == 1
-    assert "holds no label that counts: fill in the sheets or pages first" in err
+    assert "counts: fill in the sheets or pages first" in err
     assert not (folder.path / "annotations_clean.csv").exists()
 
 
@@ -572,6 +572,46 @@ def test_without_drawn_failures_an_odd_retrieved_image_is_seen_by_comparison(fol
     assert folder.table("annotations_clean.csv")[0]["pred_img_idx"] == "10"
 
 
+def test_several_caches_are_an_error_and_not_guessed_at(folder):
+    study.write_cache(folder.root / "cache" / "other").rename(folder.root / "cache" / "meta_20_other.json")
+    folder.fill("assign_A", {6: "Count"})
+    status, _, err = folder.merge()
+    assert status == 1
+    assert "holds 2 caches" in err
+
+
+def test_a_folder_that_isnt_there(tmp_path):
+    study.write_cache(tmp_path / "cache")
+    status, _, err = study.merge(tmp_path)
+    assert status == 1
+    assert "run `python failure.py` first" in err
+
+
+@pytest.mark.parametrize("option", ["--seed", "--bootstrap-rounds"])
+def test_numbers_that_cannot_be_meant(folder, option):
+    folder.fill("assign_A", {6: "Count"})
+    status, _, err = folder.merge(option, -1)
+    assert status == 1
+    assert err == f"error: {option[2:].upper().replace('-', '_')} = -1: should be 0 or more\n"
+
+
+def test_a_copy_under_another_name_is_told(folder):
+    folder.fill("assign_A", {6: "Count"})
+    folder.fill("Copy of assign_B", {9: "Count"})
+    out = folder.merged()
+    assert "Copy of assign_B.csv: was not read, since its name doesn't begin with assign_" in out
+    assert folder.clean() == {6: "Count"}
+
+
+def test_columns_that_are_missing_are_told(folder):
+    rows = study.filled({6: "Ambiguous"})
+    text = study.csv_text(rows, ["idx", "caption", "category", "note"])
+    (folder.path / "assign_A.csv").write_text(text, encoding="utf-8")
+    out = folder.merged()
+    assert "assign_A.csv: lacks the columns gt_img_idx, pred_img_idx, ambiguous_subtype" in out
+    assert folder.clean() == {6: "Ambiguous"}
+
+
 def test_problems_leave_an_earlier_merge_as_it_was(folder):
     folder.fill("assign_A", {6: "Count"})
     folder.merged()
@@ -629,3 +669,18 @@ def test_a_merge_imports_no_torch(folder, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((folder.path / "agreement.json").read_text(encoding="utf-8"))["items"] == 1
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_distribution_as_labelled():
+    """The benchmark's own figures, on fewer redraws: 3 standard errors are then about 3.8 points."""
+    sys.path.insert(0, str(PROJECT / "benchmarks"))
+    import random
+
+    import bench_label_intervals as bench
+
+    expected, draw = bench.as_labelled(0.15), random.Random(3)
+    assert sum(expected.values()) == pytest.approx(1)
+    studies = [bench.redraw(0.15, draw) for _ in range(300)]
+    for place, (name, share) in enumerate(expected.items()):
+        assert 0.91 < bench.covered(studies, place, share) < 0.99, name
