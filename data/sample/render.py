@@ -21,6 +21,7 @@ COLOUR_JITTER = 9  # of 255, each drawing
 INK = (62, 58, 60)
 GLOW = (255, 244, 150)
 PALE = (250, 250, 244)
+HAZE_COLOUR = (200, 200, 200)
 COLOURS = {
     "red": (214, 38, 38),
     "orange": (240, 132, 24),
@@ -44,8 +45,8 @@ GROUNDS = {
 }
 
 
-def render(scene):
-    """The scene as an RGB image, the same pixels for the same scene."""
+def render(scene, haze=0.0):
+    """The scene as an RGB image, always the same; `haze` is from 0 (clear) to 1 (nothing seen)."""
     rng = _generator(scene)
     size = IMAGE_SIZE * OVERSAMPLING
     image = Image.new("RGB", (size, size))
@@ -56,7 +57,8 @@ def render(scene):
         group = scene["groups"][i]
         pen = Pen(draw, x * OVERSAMPLING, y * OVERSAMPLING, radius * OVERSAMPLING)
         DRAWINGS[group["kind"]](pen, colours[i], group["state"])
-    return image.reduce(OVERSAMPLING)
+    image = image.reduce(OVERSAMPLING)
+    return Image.blend(image, Image.new("RGB", image.size, HAZE_COLOUR), haze) if haze else image
 
 
 def place_objects(scene):
