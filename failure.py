@@ -38,16 +38,16 @@ from common.settings import PROJECT_DIR, override, shown
 from common.taxonomy import LANGUAGES
 
 # ---- settings ----------------------------------------------------------------------------------------------
-SAMPLE_SIZE = 200  # failures to label: OVERLAP_SIZE + PER_ANNOTATOR x the number of ANNOTATORS
-OVERLAP_SIZE = 50  # of them labelled by every annotator, which measures agreement
-PER_ANNOTATOR = 50  # of them labelled by one annotator each
-BACKUP_SIZE = 40  # further failures, to replace damaged items
-ANNOTATORS = ["A", "B", "C"]  # short names of letters and digits
+SAMPLE_SIZE: int = 200  # failures to label: OVERLAP_SIZE + PER_ANNOTATOR x the number of ANNOTATORS
+OVERLAP_SIZE: int = 50  # of them labelled by every annotator, which measures agreement
+PER_ANNOTATOR: int = 50  # of them labelled by one annotator each
+BACKUP_SIZE: int = 40  # further failures, to replace damaged items
+ANNOTATORS: list[str] = ["A", "B", "C"]  # short names of letters and digits
 SEED: int | None = None  # of the draw; None means the cache's
-LANGUAGE = "en"  # of pages and pictures: en, zh
-CACHE_DIR = "cache"  # frozen embeddings; a meta file in it chooses among several
+LANGUAGE: str = "en"  # of pages and pictures: en, zh
+CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
 IMAGE_DIR: str | None = None  # photographs; None means where step 1 found them
-FAILURE_DIR = "failure_analysis"  # everything that this step writes
+FAILURE_DIR: str = "failure_analysis"  # everything that this step writes
 # ------------------------------------------------------------------------------------------------------------
 
 OVERLAP, BACKUP = "overlap", "backup"
