@@ -31,7 +31,6 @@ CACHE_DIR = "cache"  # frozen embeddings; only their meta file is read
 FAILURE_DIR = "failure_analysis"  # the handed-in sheets, and where the merged files go
 # ------------------------------------------------------------------------------------------------------------
 
-# Who agrees on what: each level's labels, of which a rater gives an item at most one.
 ITEM = adjudication.ITEM
 SHARE = ["n", "total", "share", "low", "high", "status"]
 COLUMNS = {
@@ -51,6 +50,7 @@ COLUMNS = {
     ],
     "problems.csv": ["file", "row", "rater", "column", "value", "what", "nearest"],
 }
+# Who agrees on what: each level's labels, of which a rater gives an item at most one.
 LEVELS = {
     "ambiguous or clear": ["Ambiguous", "Clear"],
     "category": list(CATEGORY_NAMES),
@@ -133,17 +133,14 @@ def page_revision(rows: list[sheet_reader.Row]) -> int | None:
 
 def superseded(handed_in: list[HandedIn]) -> dict[str, str]:
     """File -> the later export of the same rater's page, which counts in its place."""
-    latest = {}
-    for sheet in handed_in:
-        if sheet.sheet == "page" and sheet.revision is not None:
-            if sheet.rater not in latest or sheet.revision > latest[sheet.rater].revision:
-                latest[sheet.rater] = sheet
+    # A blank export is no later word, whatever its revision: it would silence the labels of the one before.
+    exports = [sheet for sheet in handed_in if sheet.sheet == "page" and sheet.labelled]
+    exports = [sheet for sheet in exports if sheet.revision is not None]
+    latest = {sheet.rater: sheet for sheet in sorted(exports, key=lambda sheet: sheet.revision)}
     return {
         sheet.file: latest[sheet.rater].file
-        for sheet in handed_in
-        if sheet.sheet == "page"
-        and sheet.revision is not None
-        and sheet.revision < latest[sheet.rater].revision
+        for sheet in exports
+        if sheet.revision < latest[sheet.rater].revision
     }
 
 
@@ -174,7 +171,8 @@ def rate_rows(
             rated.append(rating)
             findings += found
     ratings.tell_apart(rated, "overlap")
-    return rated, findings + ratings.set_clashes_aside(rated)
+    clashes = ratings.set_clashes_aside(rated)
+    return rated, findings + clashes + ratings.doubles(rated, "overlap")
 
 
 # ---- decide ------------------------------------------------------------------------------------------------
@@ -320,8 +318,9 @@ def rater_rows(
         missing = sorted((items_of[rater] & study.known.captions.keys()) - given.keys())
         row = {"rater": rater, "sheets": "; ".join(sheets_of[rater])}
         row |= {"labelled": len(given), "missing": len(missing), "missing_idx": " ".join(map(str, missing))}
-        for name, n in Counter({name: 0 for name in CATEGORY_NAMES} | Counter(given.values())).items():
-            row |= {name: n, f"share_{name}": rounded(n / len(given)) if given else ""}
+        counts = Counter(given.values())
+        for name in CATEGORY_NAMES:
+            row |= {name: counts[name], f"share_{name}": rounded(counts[name] / len(given)) if given else ""}
         rows.append(row)
     return rows
 

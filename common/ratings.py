@@ -18,6 +18,7 @@ NO_LETTER = {"overlap": "overlap", "backup": "backup"}  # sheet -> rater, where 
 ROWS_NAMED = 12  # in one line of a message
 # From this many rows, and this share of a file's rows, wrong captions mean another sample, not slips.
 FOREIGN_ROWS, FOREIGN_SHARE = 3, 0.1
+DOUBLE_ITEMS = 10  # two people seldom agree on so many items in every subtype
 Labels = dict[int, dict[str, tuple[str, str]]]  # idx -> rater -> (category, subtype)
 
 
@@ -260,6 +261,24 @@ def tell_apart(ratings: list[Rating], name: str) -> None:
         for rating in ratings:
             if rating.rater == name:
                 rating.rater = rater_of.get(rating.file, name)
+
+
+def doubles(ratings: list[Rating], name: str) -> list[Finding]:
+    """Report a sheet without a letter whose every label is another rater's: one person twice, perhaps."""
+    labels = one_each(ratings)
+    files = {rating.rater: rating.file for rating in ratings if rating.category}
+    findings = []
+    for nameless in [rater for rater in raters_of(labels) if rater.split()[0] == name]:
+        own = {idx: given for idx, given in labels.items() if nameless in given}
+        for rater in raters_of(labels):
+            shared = [given for given in own.values() if rater in given]
+            alike = all(given[rater] == given[nameless] for given in shared)
+            if rater != nameless and len(shared) >= DOUBLE_ITEMS and alike:
+                what = (
+                    f"says just what {rater} says of {len(shared)} items: if {rater} filled it in, remove it"
+                )
+                findings.append(Finding(files[nameless], "", nameless, "", "", what, is_report=True))
+    return findings
 
 
 def label(category: str, subtype: str) -> str:

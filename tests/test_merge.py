@@ -197,6 +197,25 @@ def test_the_later_export_counts_whatever_its_name(folder):
     assert status == {"replaced by the later assign_page_A.csv"}
 
 
+def test_a_blank_export_silences_no_label(folder):
+    folder.fill("assign_page_A", {6: "Count", 7: "Count"}, revision=3)
+    folder.fill("assign_page_A (1)", {6: "", 7: ""}, revision=9)
+    out = folder.merged()
+    assert folder.clean() == {6: "Count", 7: "Count"}
+    assert "passed over (assign_page_A (1).csv)" in out
+
+
+def test_a_person_who_hands_in_twice_is_told(folder):
+    study.write_samples(folder.path, {"overlap": list(range(20))})
+    labels = {idx: study.LABELS[idx] for idx in range(20)}
+    folder.fill("assign_overlap_A", labels)
+    folder.fill("assign_overlap_B", labels | {3: "Object"})
+    folder.fill("assign_overlap", labels)
+    out = folder.merged()
+    assert "assign_overlap.csv: says just what A says of 20 items: if A filled it in, remove it" in out
+    assert "what B says" not in out
+
+
 def test_two_exports_of_one_revision_must_agree(folder):
     folder.fill("assign_page_A", {6: "Count"}, revision=12)
     folder.fill("assign_page_A (1)", {6: "Object"}, revision=12)

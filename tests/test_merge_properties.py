@@ -26,7 +26,7 @@ def merged(given: dict[str, list[dict]], write, *options) -> tuple[int, str, str
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         study.write_cache(root / "cache")
-        (root / "failures").mkdir()
+        study.write_samples(root / "failures", {"A": list(range(study.N))})
         for rater, rows in given.items():
             write(root / "failures", rater, rows)
         before = {path: path.read_bytes() for path in (root / "failures").iterdir()}

@@ -4,8 +4,9 @@
 #   bash tests/hostile_sheets/make.sh
 #
 # plain_A.csv and plain_A.xlsx are what step 2 writes, filled in; the others are what LibreOffice makes of
-# them when somebody opens and saves them. The numbers are its CSV filter's: delimiter (44 comma, 59
-# semicolon, 9 tab), quote, character set (76 UTF-8, 1 Windows-1252, 85 GB18030, 65535 UTF-16), first row.
+# them when somebody opens and saves them; .ods and .xls are kinds that step 4 refuses. The numbers are the
+# CSV filter's: delimiter (44 comma, 59 semicolon, 9 tab), quote, character set (76 UTF-8, 1 Windows-1252,
+# 85 GB18030, 65535 UTF-16), first row.
 set -euo pipefail
 cd "$(dirname "$0")"
 PYTHONPATH=../..:.. python - <<'PYTHON'
@@ -38,6 +39,5 @@ save plain_A.xlsx "" from_xlsx_A.xlsx "xlsx"
 save plain_A.xlsx "" from_xlsx_A.csv "$csv:59,34,1,1"
 # Opened as if it were Windows-1252, the wrong guess that the import dialogue offers, and saved like that.
 save plain_A.csv "CSV:44,34,1,1" misread_A.csv "$csv:44,34,76,1"
-# A password makes another kind of file of it, and .ods and .xls are kinds that step 4 doesn't read.
 save plain_A.xlsx "" saved_as_A.ods "ods"
 save plain_A.xlsx "" saved_as_A.xls "xls"
