@@ -279,29 +279,34 @@ def larger(tmp_path, options):
 
 @pytest.mark.slow
 def test_a_run_killed_at_ten_random_moments_ends_in_the_same_bytes(larger, tmp_path):
-    clean = larger | {"cache-dir": tmp_path / "clean"}
-    first = start(clean)
-    started = time.monotonic()
-    while not (tmp_path / "clean").exists():
-        time.sleep(0.01)
-    lead = time.monotonic() - started  # imports, before which there is nothing to lose
+    first = start(larger | {"cache-dir": tmp_path / "clean"})
+    begin = wait_for(tmp_path / "clean", first)
     assert first.wait() == 0, first.stderr.read()
-    length = time.monotonic() - started
+    length = time.monotonic() - begin
     expected = bytes_of(tmp_path / "clean")
     moments = random.Random(0)
     killed_with_shards = 0
     for round_ in range(10):
-        cut = larger | {"cache-dir": tmp_path / f"cut{round_}"}
-        run = start(cut)
-        time.sleep(moments.uniform(0.8 * lead, 1.05 * length))
+        folder = tmp_path / f"cut{round_}"
+        run = start(larger | {"cache-dir": folder})
+        wait_for(folder, run)  # before it there are only imports, and nothing to lose
+        time.sleep(moments.uniform(0, 1.05 * length))
         run.send_signal(signal.SIGKILL)
         run.communicate()
-        killed_with_shards += any((tmp_path / f"cut{round_}").glob("partial_*/*.pt"))
-        again = start(cut)
-        out, err = again.communicate()
+        killed_with_shards += any(folder.glob("partial_*/*.pt"))
+        again = start(larger | {"cache-dir": folder})
+        _, err = again.communicate()
         assert (again.returncode, err) == (0, ""), err
-        assert bytes_of(tmp_path / f"cut{round_}") == expected
+        assert bytes_of(folder) == expected
     assert killed_with_shards >= 3, "the moments missed the encoding: nothing was tested"
+
+
+def wait_for(folder: Path, run: subprocess.Popen) -> float:
+    """Wait until a run makes its cache folder; returns the moment."""
+    while not folder.exists():
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.01)
+    return time.monotonic()
 
 
 @pytest.mark.slow
