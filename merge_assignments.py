@@ -163,13 +163,19 @@ def rate_rows(
     """A rating for each labelled row, with all that is wrong or odd about it; clashes count for nothing."""
     rated, findings = [], []
     for sheet in handed_in:
-        for row in sheet.labelled:
-            rating, found = ratings.rate(row, sheet.file, sheet.rater, study.known)
-            if sheet.file in replaced:
-                rating.category = rating.subtype = ""
-                rating.status, found = f"replaced by the later {replaced[sheet.file]}", []
-            rated.append(rating)
-            findings += found
+        if not sheet.labelled:
+            continue  # a blank sheet counts for nothing, whatever its rows are
+        for row in sheet.rows:
+            if not ratings.is_labelled(row):
+                found = ratings.not_its_own(row, sheet.file, sheet.rater, study.known)
+            else:
+                rating, found = ratings.rate(row, sheet.file, sheet.rater, study.known)
+                rated.append(rating)
+            findings += found if sheet.file not in replaced else []
+    for rating in rated:
+        if rating.file in replaced:
+            rating.category = rating.subtype = ""
+            rating.status = f"replaced by the later {replaced[rating.file]}"
     ratings.tell_apart(rated, "overlap")
     clashes = ratings.set_clashes_aside(rated)
     return rated, findings + clashes + ratings.doubles(rated, "overlap")
@@ -491,9 +497,9 @@ def say_findings(
 
     Raises UserError with every problem in it, since each is a row that a person has to look at.
     """
-    labelled = {sheet.file: len(sheet.labelled) for sheet in handed_in}
-    problems = ratings.describe([one for one in findings if not one.is_report], labelled)
-    reports = ratings.describe([one for one in findings if one.is_report], labelled)
+    n_rows = {sheet.file: len(sheet.rows) for sheet in handed_in}
+    problems = ratings.describe([one for one in findings if not one.is_report], n_rows)
+    reports = ratings.describe([one for one in findings if one.is_report], n_rows)
     if problems and strict:
         raise UserError(
             f"{shown(study.folder)}/ has problems, {len(problems)} in all; nothing was merged:\n"

@@ -65,7 +65,10 @@ def read_json(path: Path) -> dict:
 def write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
     """Write a CSV file: UTF-8 with a byte order mark, without which Excel misreads non-ASCII letters."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    # Before Python 3.13 the csv module leaves a bare \r unquoted, and readers take it for the end of a row.
+    returns = any("\r" in cell for row in rows for cell in row.values() if isinstance(cell, str))
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(text, columns, lineterminator="\n", quoting=quoting)
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(path, text.getvalue().encode("utf-8-sig"))

@@ -137,17 +137,25 @@ def rate(row: sheet_reader.Row, file: str, rater: str, known: Known) -> tuple[Ra
     return rating, findings
 
 
+def not_its_own(row: sheet_reader.Row, file: str, rater: str, known: Known) -> list[Finding]:
+    """What is wrong with an unlabelled row of a filled sheet: its label may have slipped into a neighbour."""
+    rating = Rating(
+        file, row.number, rater, sheet_reader.whole_number(row.cells["idx"]), row.cells, row.further
+    )
+    return [finding for finding in _identity(rating, known) if not finding.is_report]
+
+
 def _label(rating: Rating) -> list[Finding]:
     """Put the canonical label into a rating, as far as the table knows what was written."""
     written, subtype_written = rating.written["category"], rating.written.get("ambiguous_subtype", "")
     category, subtype = spellings.category(written), spellings.subtype(subtype_written)
     findings = []
     if category is None and not spellings.is_blank(written):
-        nearest = spellings.nearest(written, spellings.CATEGORY_TABLE)
+        nearest = spellings.nearest_category(written)
         findings.append(_finding(rating, "category", "is not a label", nearest))
     if not spellings.is_blank(subtype_written):
         if subtype is None:
-            nearest = spellings.nearest(subtype_written, spellings.SUBTYPE_TABLE)
+            nearest = spellings.nearest_subtype(subtype_written)
             findings.append(_finding(rating, "ambiguous_subtype", "is not a subtype", nearest))
         elif category != "Ambiguous" and not findings:
             beside = category or "a blank category"
@@ -324,10 +332,10 @@ def _more_than_half(values: list[str]) -> str | None:
 # ---- in words -------------------------------------------------------------------------------------------
 
 
-def describe(findings: list[Finding], labelled: Mapping[str, int]) -> list[str]:
+def describe(findings: list[Finding], n_rows: Mapping[str, int]) -> list[str]:
     """One line for each thing found, rows of a file with the same fault in one.
 
-    labelled: file -> its labelled rows. Many wrong captions of one file are told as what they mean.
+    n_rows: file -> how many it has. Many wrong captions of one file are told as what they mean.
     """
     unlike = defaultdict(list)  # file -> its rows that aren't the cache's
     for finding in findings:
@@ -336,9 +344,9 @@ def describe(findings: list[Finding], labelled: Mapping[str, int]) -> list[str]:
     foreign = {
         file: rows
         for file, rows in unlike.items()
-        if len(rows) >= max(FOREIGN_ROWS, FOREIGN_SHARE * labelled.get(file, 0))
+        if len(rows) >= max(FOREIGN_ROWS, FOREIGN_SHARE * n_rows.get(file, 0))
     }
-    lines = [_foreign(rows, labelled[file]) for file, rows in foreign.items()]
+    lines = [_foreign(rows, n_rows[file]) for file, rows in foreign.items()]
     grouped = defaultdict(list)
     for finding in findings:
         if finding.file not in foreign or finding.column not in ("caption", "idx") or finding.is_report:
@@ -351,11 +359,11 @@ def describe(findings: list[Finding], labelled: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _foreign(rows: list[Finding], labelled: int) -> str:
+def _foreign(rows: list[Finding], n_rows: int) -> str:
     """The line for a file whose captions are mostly another sample's."""
     first = rows[0]
     return (
-        f"{first.file}: looks like another sample: {len(rows)} of {labelled} captions differ "
+        f"{first.file}: looks like another sample: {len(rows)} of {n_rows} captions differ "
         f"({_rows([row.row for row in rows]).strip()}; the first: {first.column} {short(first.value)!r} "
         f"{first.what}). Move the file away if it belongs to another cache; if one column was sorted "
         "alone, undo that"

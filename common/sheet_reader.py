@@ -25,6 +25,7 @@ MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", 
 MISREAD = (
     "utf-8 misread as cp1252"  # opened as Windows text, where every accent became two letters, and saved
 )
+LOST = {"?", "\ufffd"}  # what programs write for a character that an encoding can't hold
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"  # .xls, and every workbook with a password
 Record = tuple[int, list[str]]  # a row's number in the spreadsheet and its cells
 csv.field_size_limit(10_000_000)  # the default refuses a pasted text of 128 KiB with an error of its own
@@ -81,14 +82,22 @@ def same_caption(written: str, caption: str) -> str:
     written, caption = _plain(written), _plain(caption)
     if written == caption:
         return "same"
-    if "?" not in written and "\ufffd" not in written:
+    if not LOST & set(written):
         return "other"
-    # A lost character leaves one mark, or one for each of its code units (2) or bytes (4).
-    pattern = "".join(
-        re.escape(letter) if " " <= letter <= "~" else f"(?:{re.escape(letter)}|[?\ufffd]{{1,4}})"
-        for letter in caption
-    )
-    return "lost" if re.fullmatch(pattern, written) else "other"
+    # How far in `written` one can be after each letter of the caption. A lost letter leaves one mark, or one
+    # for each of its code units (2) or bytes (4); a regular expression would try all ways of sharing them.
+    reached = {0}
+    for letter in caption:
+        further = {at + 1 for at in reached if written[at : at + 1] == letter}
+        if not " " <= letter <= "~":
+            for marks in range(1, 5):
+                further |= {at + marks for at in reached if _all_lost(written[at : at + marks], marks)}
+        reached = further
+    return "lost" if len(written) in reached else "other"
+
+
+def _all_lost(part: str, marks: int) -> bool:
+    return len(part) == marks and LOST >= set(part)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -119,7 +119,16 @@ def is_blank(text: str) -> bool:
     return not unicodedata.normalize("NFKC", text).strip(" \t\r\n\v\f\u200b\u200c\u200d\u2060\ufeff\u00ad")
 
 
-def nearest(text: str, table: dict[str, str]) -> str:
-    """The label whose spellings are closest to a cell's text: what to propose, never what to assume."""
-    close = difflib.get_close_matches(squeezed(text), table, n=1, cutoff=0.0)
-    return table[close[0]]
+def nearest_category(text: str) -> str:
+    """The category whose spellings are closest to a cell's text: what to propose, never what to assume."""
+    return CATEGORY_TABLE[_closest(squeezed(text), tuple(CATEGORY_TABLE))]
+
+
+def nearest_subtype(text: str) -> str:
+    """The same for an ambiguous subtype."""
+    return SUBTYPE_TABLE[_closest(squeezed(text), tuple(SUBTYPE_TABLE))]
+
+
+@functools.lru_cache(maxsize=10_000)  # a wrong word often stands in a whole column
+def _closest(word: str, spellings: tuple[str, ...]) -> str:
+    return difflib.get_close_matches(word, spellings, n=1, cutoff=0.0)[0]

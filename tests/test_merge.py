@@ -216,6 +216,21 @@ def test_a_person_who_hands_in_twice_is_told(folder):
     assert "what B says" not in out
 
 
+def test_an_unlabelled_row_of_a_filled_sheet_must_be_the_caches_too(folder):
+    """Its label may have slipped into a neighbour; in a sheet with no label at all it means nothing."""
+    rows = study.filled({6: "Count", 7: "", 8: ""})
+    rows[2]["caption"] = "another caption"
+    sheets.write_csv(folder.path / "assign_A.csv", rows)
+    status, _, err = folder.merge()
+    assert status == 1
+    assert "assign_A.csv row 4: caption 'another caption' is not that of idx 8" in err
+    folder.merged("--strict", False)
+    assert folder.clean() == {6: "Count"}
+    sheets.write_csv(folder.path / "assign_A.csv", rows[1:])
+    folder.fill("assign_B", {9: "Count"})
+    folder.merged()
+
+
 def test_two_exports_of_one_revision_must_agree(folder):
     folder.fill("assign_page_A", {6: "Count"}, revision=12)
     folder.fill("assign_page_A (1)", {6: "Object"}, revision=12)
@@ -459,6 +474,13 @@ def test_provenance(disputed):
     ]
     assert set(report["versions"]) == {"python", "numpy"}
     assert set(report["agreement"]) == {"ambiguous or clear", "category", "subtype"}
+
+
+def test_a_carriage_return_in_a_note_breaks_no_row(folder):
+    folder.fill("assign_A", {6: "Count", 7: "Object"}, note="first\rsecond")
+    folder.merged()
+    assert folder.clean() == {6: "Count", 7: "Object"}
+    assert {row["note"] for row in folder.table("annotations_raw.csv")} == {"first\rsecond"}
 
 
 def test_files_are_utf8_with_a_mark(disputed):

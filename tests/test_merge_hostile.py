@@ -365,7 +365,7 @@ CASES = [
         "a line that broke in two",
         text(study.csv_text(ROWS).replace('"A red bus\non a wet street"', "A red bus\r\non a wet street")),
         without(3),
-        [("assign_A.csv", "6", "idx", "on a wet street")],
+        [("assign_A.csv", "5", "caption", "A red bus"), ("assign_A.csv", "6", "idx", "on a wet street")],
     ),
     Case(
         "a comma that isn't quoted",

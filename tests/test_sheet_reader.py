@@ -163,6 +163,14 @@ def test_same_caption(written, caption, outcome):
     assert sheet_reader.same_caption(written, caption) == outcome
 
 
+def test_many_lost_characters_take_no_time():
+    """All ways to share 200 marks among 100 lost letters would take longer than the universe has lasted."""
+    caption = "字" * 100
+    assert sheet_reader.same_caption("?" * 200 + " cat", caption + " dog") == "other"
+    assert sheet_reader.same_caption("?" * 200 + " dog", caption + " dog") == "lost"
+    assert sheet_reader.same_caption("?" * 401, caption) == "other"
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [("12", 12), (" 12 ", 12), ("12.0", 12), ("12,0", 12), ("1,000", None), ("12.5", None), ("-1", None)]

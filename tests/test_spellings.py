@@ -74,7 +74,7 @@ def test_subtype(written, label):
 )
 def test_nearest_is_proposed(written, label):
     assert spellings.category(written) is None
-    assert spellings.nearest(written, spellings.CATEGORY_TABLE) == label
+    assert spellings.nearest_category(written) == label
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\r\n", "\u00a0", "\u200b", "\ufeff", "\u3000"])
