@@ -27,6 +27,9 @@ def reported(main):
 
     @functools.wraps(main)
     def run(*args, **kwargs):
+        # A console that can't show a character (Windows' cp1252, say) shows its code, and the script goes on.
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
         except UserError as error:

@@ -696,6 +696,20 @@ def test_help_is_quick_and_nothing_imports_torch(tmp_path):
     assert took < 4  # about 0.3 s; other work on the machine must not fail the test
 
 
+def test_a_console_that_cannot_show_a_caption_stops_nothing(folder):
+    folder.fill("assign_A", {6: "Count", 7: "形状"})
+    done = subprocess.run(
+        [sys.executable, "merge_assignments.py", "--cache-dir", str(folder.root / "cache")]
+        + ["--failure-dir", str(folder.path), "--strict", "False"],
+        cwd=PROJECT,
+        env={"PYTHONIOENCODING": "ascii", "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"category '\u5f62\u72b6' is not a label" in done.stdout
+
+
 def test_a_merge_imports_no_torch(folder, tmp_path):
     folder.fill("assign_overlap_A", {0: "Count", 1: "Object"})
     folder.fill("assign_overlap_B.xlsx", {0: "Count", 1: "Action"})
