@@ -108,7 +108,7 @@ def read_sheets(study: drawn.Study) -> tuple[list[HandedIn], list[Finding]]:
         named = ratings.who(path, study.annotators)
         if named is None and labelled:
             what = (
-                f"holds {len(labelled)} labels, but its name doesn't say whose: rename it to assign_A.csv, "
+                f"holds labels ({len(labelled)}), but its name doesn't say whose: rename it to assign_A.csv, "
                 "assign_overlap_A.csv or assign_page_A.csv, with the annotator's letter for A"
             )
             findings.append(Finding(path.name, "", "", "", "", what))

@@ -148,8 +148,8 @@ def assess(
     if len(raters) < 2:
         nothing = "only one rater: agreement takes two" if raters else "no rating"
     else:
-        nothing = "no item has such labels from two raters"
-    incomplete = "no item has such labels from all of them" if len(shared) else nothing
+        nothing = "no item has labels of two raters at this level"
+    incomplete = "no item has labels of all raters at this level" if len(shared) else nothing
     estimates = _overall(any_number, together, rated, labels, rounds, seed, nothing)
     fleiss = {"Fleiss' kappa": fleiss_kappa}
     estimates += _overall(fleiss, together, complete, labels, rounds, [*seed, 1], incomplete)
@@ -191,7 +191,7 @@ def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: l
         "Cohen's kappa": lambda cells: cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
     }
     if not len(pair):
-        why = "no item has such labels from both"
+        why = "no item has labels of both at this level"
         return [Estimate("pair", name, raters, 0, None, None, None, why) for name in formulas]
     table = pair_table(pair, q)
     seed = [*seed, zlib.crc32(raters.encode("utf-8"))]  # Python's own hash differs from run to run

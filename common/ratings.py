@@ -15,7 +15,7 @@ OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".fods", ".numbers", ".tsv", "
 # What browsers and file managers add to the name of a second copy.
 COPY = re.compile(r"(\s*\(\d+\)| ?- (copy|kopie|副本)( ?\(\d+\))?| copy( \d+)?)+$", re.IGNORECASE)
 NO_LETTER = {"overlap": "overlap", "backup": "backup"}  # sheet -> rater, where a name has no letter
-ROWS_NAMED = 12  # in one line of a message
+ROWS_NAMED = 100  # in one line of a message
 # From this many rows, and this share of a file's rows, wrong captions mean another sample, not slips.
 FOREIGN_ROWS, FOREIGN_SHARE = 3, 0.1
 DOUBLE_ITEMS = 10  # two people seldom agree on so many items in every subtype

@@ -169,12 +169,12 @@ def test_drawing_in_pieces_changes_nothing(monkeypatch):
 DEGENERATE = {
     "no rating": (np.zeros((0, 0), int), [], "no rating"),
     "one rater": (table((5, [0]), raters=1), ["A"], "only one rater: agreement takes two"),
-    "no item in common": (table((3, [0, MISSING]), (3, [MISSING, 1])), ["A", "B"], "no item has such labels"),
-    "all blank": (table((3, [MISSING, MISSING])), ["A", "B"], "no item has such labels"),
+    "no item in common": (table((3, [0, MISSING]), (3, [MISSING, 1])), ["A", "B"], "no item has labels of"),
+    "all blank": (table((3, [MISSING, MISSING])), ["A", "B"], "no item has labels of"),
     "nobody rated all": (
         table((3, [0, 0, MISSING]), (3, [MISSING, 1, 0]), raters=3),
         ["A", "B", "C"],
-        "no item has such labels from all of them",
+        "no item has labels of all raters at this level",
     ),
     "one label only": (table((30, [1, 1])), ["A", "B"], "undefined: every rating is b"),
     "one item": (table((1, [0, 1])), ["A", "B"], "only 1 item"),

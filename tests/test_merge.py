@@ -509,7 +509,7 @@ def test_one_rater(folder):
 def test_no_overlap(folder):
     folder.fill("assign_A", {6: "Count", 7: "Count"})
     folder.fill("assign_B", {9: "Count"})
-    assert "none to measure, no item has such labels from two raters" in folder.merged()
+    assert "none to measure, no item has labels of two raters at this level" in folder.merged()
     assert folder.table("confusion.csv") == []
 
 
