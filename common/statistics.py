@@ -21,6 +21,19 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     return (0.0 if share == 0 else center - half, 1.0 if share == 1 else center + half)
 
 
+def wilson_of_finite(successes: float, n: int, population: int) -> tuple[float, float]:
+    """95 % interval of a share among `population` items, n of which were drawn without replacement.
+
+    Wilson's interval at the sample size that gives the variance of such a draw, P (1 - P) / n times
+    (N - n) / (N - 1) (Cochran 1977, eq. 3.8): n (N - 1) / (N - n). Once all are drawn the share is known.
+    """
+    share = successes / n
+    if n >= population:
+        return share, share
+    worth = n * (population - 1) / (population - n)
+    return wilson(share * worth, worth)
+
+
 def clustered_share(hits: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
     """95 % interval of a share whose observations come in clusters: the captions of one image.
 
