@@ -1,0 +1,203 @@
+"""Tables for people: one description of a table gives its HTML and its LaTeX, cell by cell from a CSV.
+
+A figure never stands alone. In HTML each one is an element that names the CSV it comes from, the row as a
+spreadsheet counts it (the header is row 1) and the column, so that a reader, or a test, can look it up.
+"""
+
+import re
+import string
+from collections.abc import Callable
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+NOTHING = "–"  # stands where a CSV's cell is blank
+SPACE = "\u00a0"  # that doesn't break: between a number and its unit
+MINUS = "\u2212"
+
+
+class Csv(NamedTuple):
+    """A CSV as it was written: its name as a reader of the report finds it, and its cells as text."""
+
+    name: str
+    rows: list[dict[str, str]]
+
+    def find(self, **cells: str) -> int:
+        """Position of the one row that has these cells. Raises LookupError where none has, or several."""
+        found = [at for at, row in enumerate(self.rows) if all(row[key] == of for key, of in cells.items())]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} rows of {self.name} have {cells}")
+        return found[0]
+
+    def where(self, **cells: str) -> list[int]:
+        """Positions of all rows that have these cells."""
+        return [at for at, row in enumerate(self.rows) if all(row[key] == of for key, of in cells.items())]
+
+    def above(self, column: str, bound: float) -> list[int]:
+        """Positions of rows whose figure in a column lies above a bound."""
+        return [at for at, row in enumerate(self.rows) if row[column] and float(row[column]) > bound]
+
+
+class Column(NamedTuple):
+    """A column of a table. `cell` names columns of the CSV with their formats:
+
+    "{share:share} [{low:bound}, {high:bound}]" gives "39.2 % [32.7, 46.1]".
+    """
+
+    head: str
+    cell: str
+    is_text: bool = False  # text stands to the left, figures to the right; the first column is text anyway
+
+
+class Table(NamedTuple):
+    """A table: which rows of a CSV, and what of each. The first column names the row."""
+
+    caption: str
+    csv: Csv
+    columns: list[Column]
+    positions: list[int] | None = None  # of rows, in the order in which they are shown; None means all
+    label: str = ""  # of the LaTeX table, for \ref
+
+
+class Rendered(NamedTuple):
+    """One table in two languages."""
+
+    html: Markup
+    latex: str
+
+
+class Fragment(NamedTuple):
+    """A piece of a cell: plain text where `column` is None, else what a column of the CSV holds."""
+
+    text: str
+    column: str | None
+
+
+# ---- formats ---------------------------------------------------------------------------------------------
+
+
+def _signed(value: str) -> str:
+    return f"{float(value):+.2f}".replace("-", MINUS)
+
+
+def _p_value(value: str) -> str:
+    return f"<{SPACE}0.0001" if float(value) < 0.0001 else f"{float(value):.4f}"
+
+
+# How a CSV's cell is shown. Shares lie between 0 and 1; points are percent, differences of it signed.
+FORMATS: dict[str, Callable[[str], str]] = {
+    "": str,
+    "count": lambda value: f"{int(float(value)):,}",
+    "share": lambda value: f"{100 * float(value):.1f}{SPACE}%",
+    "bound": lambda value: f"{100 * float(value):.1f}",
+    "share2": lambda value: f"{100 * float(value):.2f}{SPACE}%",
+    "bound2": lambda value: f"{100 * float(value):.2f}",
+    "percent": lambda value: f"{float(value):.2f}{SPACE}%",
+    "one": lambda value: f"{float(value):.1f}".replace("-", MINUS),
+    "two": lambda value: f"{float(value):.2f}".replace("-", MINUS),
+    "four": lambda value: f"{float(value):.4f}".replace("-", MINUS),
+    "number": lambda value: f"{float(value):,.4g}".replace("-", MINUS),
+    "signed": _signed,
+    "p": _p_value,
+    "kind": lambda value: "oracle" if value == "True" else "fix",
+    "exactness": lambda value: "exact" if value == "True" else "estimated",
+}
+
+
+def shown(cell: str, form: str) -> str:
+    """A CSV's cell as a reader sees it."""
+    return NOTHING if cell == "" else FORMATS[form](cell)
+
+
+# ---- one table, two languages ----------------------------------------------------------------------------
+
+
+def figure(csv: Csv, position: int, column: str, form: str = "") -> Markup:
+    """One cell of a CSV as an element for running text."""
+    return _element(csv, position, column, shown(csv.rows[position][column], form))
+
+
+def render(table: Table) -> Rendered:
+    """A table in both languages, from the same cells. LaTeX needs the package booktabs."""
+    positions = range(len(table.csv.rows)) if table.positions is None else table.positions
+    grid = {at: [_fragments(column.cell, table.csv.rows[at]) for column in table.columns] for at in positions}
+    return Rendered(_html(table, grid), _latex(table, grid))
+
+
+def _fragments(cell: str, row: dict[str, str]) -> list[Fragment]:
+    """A cell's pieces. One whose figures are all blank is one dash: "– [–, –]" would say no more."""
+    parsed = list(string.Formatter().parse(cell))
+    columns = [column for _, column, _, _ in parsed if column]
+    if columns and not any(row[column] for column in columns):
+        return [Fragment(NOTHING, columns[0])]
+    pieces = []
+    for literal, column, form, _ in parsed:
+        if literal:
+            pieces.append(Fragment(literal, None))
+        if column:
+            pieces.append(Fragment(shown(row[column], form), column))
+    return pieces
+
+
+def _element(csv: Csv, position: int, column: str, text: str) -> Markup:
+    return Markup('<span data-csv="{}" data-row="{}" data-column="{}">{}</span>').format(
+        csv.name, position + 2, column, text
+    )
+
+
+def _html(table: Table, grid: dict[int, list[list[Fragment]]]) -> Markup:
+    """A table that scrolls sideways by itself, by keyboard too, where the screen is narrow."""
+    heads = Markup("").join(
+        Markup('<th scope="col"{}>{}</th>').format(_side(column), column.head) for column in table.columns
+    )
+    rows = Markup("")
+    for position, cells in grid.items():
+        filled = [_joined(table.csv, position, pieces) for pieces in cells]
+        row = Markup('<th scope="row">{}</th>').format(filled[0])
+        for column, content in zip(table.columns[1:], filled[1:], strict=True):
+            row += Markup("<td{}>{}</td>").format(_side(column), content)
+        rows += Markup("<tr>{}</tr>\n").format(row)
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table>\n<caption>{0}</caption>\n'
+        "<thead><tr>{1}</tr></thead>\n<tbody>\n{2}</tbody>\n</table></div>\n"
+    ).format(table.caption, heads, rows)
+
+
+def _side(column: Column) -> Markup:
+    return Markup(' class="text"') if column.is_text else Markup("")
+
+
+def _joined(csv: Csv, position: int, pieces: list[Fragment]) -> Markup:
+    """A cell's content; plain pieces are escaped as they join."""
+    return Markup("").join(
+        piece.text if piece.column is None else _element(csv, position, piece.column, piece.text)
+        for piece in pieces
+    )
+
+
+def _latex(table: Table, grid: dict[int, list[list[Fragment]]]) -> str:
+    """A `table` environment with booktabs' rules: text to the left, figures to the right."""
+    sides = "".join("l" if column.is_text else "r" for column in table.columns[1:])
+    lines = [
+        " & ".join(_escaped("".join(piece.text for piece in pieces)) for pieces in cells)
+        for cells in grid.values()
+    ]
+    head = " & ".join(_escaped(column.head) for column in table.columns)
+    body = "".join(f"{line} \\\\\n" for line in lines)
+    return (
+        "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n"
+        f"\\caption{{{_escaped(table.caption)}}}\n\\label{{tab:{table.label}}}\n"
+        f"\\begin{{tabular}}{{l{sides}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
+        f"{body}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+    )
+
+
+LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
+LATEX |= {"^": r"\textasciicircum{}", MINUS: "$-$", NOTHING: "--", SPACE: "~", "<": "$<$", ">": "$>$"}
+LATEX |= {letter: "\\" + letter for letter in "$&#%_"}
+SPECIAL = re.compile("[" + re.escape("".join(LATEX)) + "]")
+
+
+def _escaped(text: str) -> str:
+    """Text in which LaTeX reads no command."""
+    return SPECIAL.sub(lambda found: LATEX[found[0]], text)
