@@ -71,6 +71,13 @@ def _name_rows(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
 
 
+def _name_methods(axes: Axes, rows: Rows) -> None:
+    """Names of methods, their pooling on a second line: in one line they would take half of the width."""
+    _name_rows(axes, [row["name"].replace(" (", "\n(") for row in rows])
+    for text in axes.get_yticklabels():
+        text.set(fontsize=6.3, linespacing=0.95)
+
+
 def _grid(axes: Axes) -> None:
     axes.grid(axis="x", color=PALE, linewidth=0.5)
 
@@ -208,7 +215,7 @@ def gt_rank(rows: Rows) -> Figure:
 
 def net_effect(rows: Rows) -> Figure:
     """Forest plot. Columns name, net, low, high, oracle, placebo, placebo_low, placebo_high, in points."""
-    drawn, axes = _axes(len(rows), row=0.25)
+    drawn, axes = _axes(len(rows), row=0.26)
     for at, row in enumerate(rows):
         oracle = row["oracle"] == "True"
         net, low, high = (float(row[key]) for key in ("net", "low", "high"))
@@ -220,7 +227,7 @@ def net_effect(rows: Rows) -> Figure:
         )
         axes.plot(float(row["placebo"]), at + 0.22, "x", color=SOFT, markersize=3.5)
     axes.axvline(0, color=INK, lw=0.8, zorder=0)
-    _name_rows(axes, [row["name"] for row in rows])
+    _name_methods(axes, rows)
     _grid(axes)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel("net effect on R@1, points")
@@ -262,7 +269,7 @@ def _legend(drawn: Figure, entries: list[tuple[str, str, str, str]], used: dict[
 
 def gained_lost(rows: Rows) -> Figure:
     """Columns name, gained_pp, lost_pp: points of R@1 that failures give and successes cost."""
-    drawn, axes = _axes(len(rows))
+    drawn, axes = _axes(len(rows), row=0.24)
     gained, lost = _numbers(rows, "gained_pp"), _numbers(rows, "lost_pp")
     places = range(len(rows))
     axes.barh(places, gained, 0.66, color=FILL, edgecolor=INK, linewidth=0.7, label="gained")
@@ -280,7 +287,7 @@ def gained_lost(rows: Rows) -> Figure:
         net = float(row["gained_pp"]) - float(row["lost_pp"])
         axes.plot(net, at, "D", markerfacecolor="white", markeredgecolor=INK, markersize=3.6)
     axes.axvline(0, color=INK, lw=0.8)
-    _name_rows(axes, [row["name"] for row in rows])
+    _name_methods(axes, rows)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
     axes.set_xlabel("points of R@1")
@@ -302,7 +309,7 @@ def hubness(rows: Rows) -> Figure:
         axes.plot([before, after], [at, at], color=SOFT, lw=1)
         axes.plot(before, at, "o", markerfacecolor="white", markeredgecolor=INK, markersize=4.5)
         axes.plot(after, at, "s", color=FILL, markersize=4.5)
-    _name_rows(axes, [row["name"] for row in rows])
+    _name_methods(axes, rows)
     axes.margins(x=0.06)
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
     _grid(axes)
