@@ -24,11 +24,13 @@ from common.settings import override, shown
 from common.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
-STRICT = True  # True: any problem stops the merge. False: bad rows are left out and listed in problems.csv
-BOOTSTRAP_ROUNDS = 2000  # redraws of the items behind each interval of agreement
+STRICT: bool = (
+    True  # True: any problem stops the merge. False: bad rows are left out and listed in problems.csv
+)
+BOOTSTRAP_ROUNDS: int = 2000  # redraws of the items behind each interval of agreement
 SEED: int | None = None  # of the redraws; None means the cache's
-CACHE_DIR = "cache"  # frozen embeddings; only their meta file is read
-FAILURE_DIR = "failure_analysis"  # the handed-in sheets, and where the merged files go
+CACHE_DIR: str = "cache"  # frozen embeddings; only their meta file is read
+FAILURE_DIR: str = "failure_analysis"  # the handed-in sheets, and where the merged files go
 # ------------------------------------------------------------------------------------------------------------
 
 ITEM = adjudication.ITEM

@@ -132,9 +132,9 @@ def test_recall_equals_clip_benchmark_on_the_sample(sample_cache):
     ]
     theirs = module.evaluate(Frozen(), loader, lambda rows: torch.tensor(rows), "cpu", False, [1, 5, 10])
     ours = ranking.rank(txt, img, gt)
-    for cutoff in ranking.CUTOFFS:
+    for cutoff in ranking.CUTOFFS:  # theirs is a float32 mean; one query more or less would be 4e-4
         assert ranking.recall(ours.rank, cutoff) == pytest.approx(
-            theirs[f"image_retrieval_recall@{cutoff}"], abs=1e-9
+            theirs[f"image_retrieval_recall@{cutoff}"], abs=1e-6
         )
         found = theirs[f"text_retrieval_recall@{cutoff}"]
-        assert ranking.recall(ours.image_rank, cutoff) == pytest.approx(found, abs=1e-9)
+        assert ranking.recall(ours.image_rank, cutoff) == pytest.approx(found, abs=1e-6)
