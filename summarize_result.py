@@ -260,11 +260,11 @@ def baseline_rows(baseline: dict) -> list[dict]:
     return rows
 
 
-def share(n: int, total: int, population: int) -> dict[str, str | int]:
+def share(n: int, total: int, population: int) -> tuple[float, float, float]:
     """A share of the labelled failures with its interval, in which a large part of all is allowed for."""
     finite = total > FINITE_FROM * population
     low, high = statistics.wilson_of_finite(n, total, population) if finite else statistics.wilson(n, total)
-    return {"n": n, "total": total, "share": digits(n / total), "low": digits(low), "high": digits(high)}
+    return n / total, low, high
 
 
 def failure_rows(labels: pd.DataFrame, population: int, recall: float, status: str) -> list[dict]:
@@ -272,12 +272,13 @@ def failure_rows(labels: pd.DataFrame, population: int, recall: float, status: s
     rows = []
     for name in CATEGORY_NAMES:
         own = labels[labels["category"] == name]
-        row = {"category": name, **share(len(own), len(labels), population)}
+        row = {"category": name, "n": len(own), "total": len(labels)}
+        shares = dict(zip(("", "_low", "_high"), share(len(own), len(labels), population), strict=True))
+        row |= {end.strip("_") or "share": digits(value) for end, value in shares.items()}
         row["finite_population"] = len(labels) > FINITE_FROM * population
-        for end, key in (("", "share"), ("_low", "low"), ("_high", "high")):
-            gain = float(row[key]) * (1 - recall)
-            row[f"gain_if_fixed_pp{end}"] = digits(100 * gain, 4)
-            row[f"R@1_if_right{end}"] = digits(recall + gain)
+        gains = {end: value * (1 - recall) for end, value in shares.items()}
+        row |= {f"gain_if_fixed_pp{end}": digits(100 * gain, 4) for end, gain in gains.items()}
+        row |= {f"R@1_if_right{end}": digits(recall + gain) for end, gain in gains.items()}
         row["median_gt_rank"] = digits(own["gt_rank"].median(), 1)
         row["median_margin"] = digits(own["margin"].median())
         rows.append(row | {"failures": population, "status": status})
@@ -292,7 +293,13 @@ def ambiguous_rows(labels: pd.DataFrame, population: int) -> list[dict]:
     if (ambiguous == "").any():
         counts["Ambiguous (no subtype)"] = int((ambiguous == "").sum())
     counts["Clear"] = len(labels) - len(ambiguous)
-    return [{"label": name, **share(n, len(labels), population)} for name, n in counts.items()]
+    rows = []
+    for name, n in counts.items():
+        shares = zip(("share", "low", "high"), share(n, len(labels), population), strict=True)
+        rows.append(
+            {"label": name, "n": n, "total": len(labels)} | {key: digits(value) for key, value in shares}
+        )
+    return rows
 
 
 def rank_rows(labels: pd.DataFrame) -> list[dict]:

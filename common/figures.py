@@ -204,10 +204,11 @@ def gt_rank(rows: Rows) -> Figure:
         axes.barh(at, third - first, 0.5, left=first, color=PALE, edgecolor=INK, linewidth=0.7)
         axes.plot([middle, middle], [at - 0.25, at + 0.25], color=INK, lw=2)
     _name_rows(axes, [f"{row['category']} ({_whole(row['n'])})" for row in rows])
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right = max(10.5, *(1.15 * float(row["p95"] or 0) for row in rows))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 200 else (1, 3)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlim(left=1.6, right=max(10.5, *(1.15 * float(row["p95"] or 0) for row in rows)))
+    axes.set_xlim(1.6, right)
     _grid(axes)
     axes.set_xlabel("rank of the ground truth")
     return drawn
