@@ -31,10 +31,10 @@ RESULT_DIR: str = "final_results"  # baseline.json, step 6's results, and everyt
 # ------------------------------------------------------------------------------------------------------------
 
 MEASURES = ("R@1", "R@5", "R@10")
-ALL = "all"  # the set of queries that net effects are measured on
 NO_POOLING = "none"
 FINITE_FROM = 0.10  # share of all failures above which intervals allow for having drawn so many
 SAMPLED = ("order", "gt_rank", "margin", "gt_file_name", "pred_file_name")  # of failure_samples.csv
+INDEX = {"net_effects", "left_out", "cells", "settings", "mark", "identity", "split", "bank"}  # its parts
 LABELLED = ("idx", "caption", "category", "ambiguous_subtype", "decided", "n_raters")
 RESULT_COLUMNS = [  # of summary_subset_results.csv; the first ones are those that other programs look for
     *("file", "subset_size", "categories", "pooling", "tau", "K_templates", "seed"),
@@ -210,6 +210,8 @@ def read_improvements(
     if not path.is_file():
         return None, []
     index = files.read_json(path)
+    if not INDEX <= index.keys():
+        raise UserError(f"{shown(path)} isn't what step 6 writes: run `python improve_subset.py` again")
     if index["identity"]["cache"] != cache_id:
         notes.append(
             f"{shown(path)} was measured on another cache, so improvements are left out: "

@@ -583,6 +583,8 @@ def test_errors_are_one_line_and_say_what_to_do(study):
     index = files.read_json(study.results / "net_effects.json")
     (study.results / index["cells"][0]).unlink()
     assert "lists results that aren't there; run `python improve_subset.py` again" in fails(study)
+    (study.results / "net_effects.json").write_text('{"cells": []}')
+    assert "isn't what step 6 writes: run `python improve_subset.py` again" in fails(study)
     study_of.without_improvements(study)
     path = study.failures / "annotations_clean.csv"
     rows = table(path)
