@@ -279,7 +279,7 @@ def plant_hubs(model, tokenizer, captions, strength, seed):
     """
     rows = []
     for i in range(0, len(captions), 256):
-        tokens = tokenizer(captions[i : i + 256], padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenizer(captions[i : i + 256], padding=True, return_tensors="pt")
         rows.append(functional.normalize(model.get_text_features(**tokens).pooler_output, dim=-1))
     mean = functional.normalize(torch.cat(rows).mean(0), dim=0)  # (WIDTH,)
     chance = torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed))
