@@ -24,9 +24,7 @@ from common.settings import override, shown
 from common.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
-STRICT: bool = (
-    True  # True: any problem stops the merge. False: bad rows are left out and listed in problems.csv
-)
+STRICT: bool = True  # any problem stops the merge; False: bad rows are left out, listed in problems.csv
 BOOTSTRAP_ROUNDS: int = 2000  # redraws of the items behind each interval of agreement
 SEED: int | None = None  # of the redraws; None means the cache's
 CACHE_DIR: str = "cache"  # frozen embeddings; only their meta file is read
