@@ -93,6 +93,12 @@ def of_agreement(rows: Rows) -> list[str]:
 def of_improvements(net: Rows, index: dict) -> list[str]:
     """Oracles, transductive banks, estimates, tuning, and what was left out. `index`: net_effects.json."""
     said = []
+    fixes = [row for row in net if not row["oracle"]]
+    if len(fixes) > 1:
+        said.append(
+            f"The best of {len(fixes)} fixes was picked for being best, so its net effect is likely too high. "
+            "Holm's p allows for that, its interval doesn't."
+        )
     oracles = [row["name"] for row in net if row["oracle"]]
     if oracles:
         said.append(
