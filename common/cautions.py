@@ -96,8 +96,8 @@ def of_improvements(net: Rows, index: dict) -> list[str]:
     fixes = [row for row in net if not row["oracle"]]
     if len(fixes) > 1:
         said.append(
-            f"The best of {len(fixes)} fixes was picked for being best, so its net effect is likely too high. "
-            "Holm's p allows for that, its interval doesn't."
+            f"The best of {len(fixes)} fixes was picked for being best, so its net effect is likely too "
+            "high. Holm's p allows for that, its interval doesn't."
         )
     oracles = [row["name"] for row in net if row["oracle"]]
     if oracles:
