@@ -529,6 +529,9 @@ def run_cells(
     if len(waiting) < len(cells):
         print(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished by an earlier run")
     encode_templates([cell for _, cell in waiting], study, texts, settings)
+    for label, n in texts.cut_off.items():
+        if n:
+            print(f"  {label}: {n:,} texts are longer than the model reads, so their ends were cut off")
     with tqdm(waiting, unit="cell", disable=None, leave=False) as bar:
         for path, cell in bar:
             bar.set_description(f"{cell.method} {cell.subset}")

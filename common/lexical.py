@@ -27,17 +27,17 @@ BLOCK = 256  # images at once while the nearest captions of a bank are looked up
 class Lexical:
     """Lexical scores of every query and image, kept as factors. Values between 0 and 1.
 
-    score(q, v) = query[q] . document[v], except for the pairs that `own` holds: images whose words would
+    score(q, v) = query[q] . document[:, v], except for the pairs that `own` holds: images whose words would
     contain the query caption or a copy of it, and whose score was computed without those.
     """
 
     query: sp.csr_array  # (n_queries, n_words)
-    document: sp.csr_array  # (n_images, n_words)
+    document: sp.csr_array  # (n_words, n_images)
     own: sp.csr_array  # (n_queries, n_images), explicit zeros included
 
     def block(self, queries: np.ndarray) -> np.ndarray:
         """Scores of some queries with all images: (len(queries), n_images) float64."""
-        scores = (self.query[queries] @ self.document.T).toarray()
+        scores = (self.query[queries] @ self.document).toarray()
         own = self.own[queries]
         scores[np.repeat(np.arange(len(queries)), np.diff(own.indptr)), own.indices] = own.data
         return scores
@@ -91,7 +91,7 @@ def clip_words(
     idf = np.log((len(bank) + 1) / (frequency + 1))
     query = _log(sp.csr_array(vectorizer.transform(captions)))
     query.data *= idf[query.indices]
-    return Lexical(_unit(query), document, sp.csr_array((len(captions), len(img))))
+    return Lexical(_unit(query), document.T.tocsr(), sp.csr_array((len(captions), len(img))))
 
 
 def candidates(scores: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,9 +101,10 @@ def candidates(scores: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor
     doesn't matter; c is the largest number of candidates, and other queries have some rows that are none.
     """
     n = min(n, scores.shape[1])
-    least = scores.topk(n, dim=1).values[:, -1:]
-    most = int((scores >= least).sum(1).max())
-    places = scores.topk(most, dim=1).indices.sort(1).values
+    top = scores.topk(n, dim=1)
+    least = top.values[:, -1:]
+    most = int(np.count_nonzero(scores.numpy() >= least.numpy(), axis=1).max(initial=n))
+    places = (top if most == n else scores.topk(most, dim=1)).indices.sort(1).values
     return places, scores.gather(1, places) >= least
 
 
@@ -210,7 +211,8 @@ def _assembled(query, document, pairs: _Pairs, own_documents) -> Lexical:
     shape = (query.shape[0], document.shape[0])
     indptr = np.searchsorted(pairs.query, np.arange(shape[0] + 1))
     # Built from its parts, so that a score of zero stays stored: it stands in place of one that leaks.
-    return Lexical(query, document, sp.csr_array((values, pairs.image, indptr), shape=shape))
+    own = sp.csr_array((values, pairs.image, indptr), shape=shape)
+    return Lexical(query, document.T.tocsr(), own)
 
 
 # ---- sparse rows -------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`. The digest is over the cache's fingerprint,
 the texts and the way of encoding, so rows of another cache or model can't be taken for these. Encoding is
-kept in shards as it goes.
+kept in shards as it goes. A .json beside it says how many of the texts were cut off.
 """
 
 import json
@@ -33,6 +33,7 @@ class TextCache:
     model_dir: Path | None  # folder of the model; None: where it can be found by the cache's own name of it
     device: str
     _towers: encoder.Encoder | None = None
+    cut_off: dict[str, int] = field(default_factory=dict)  # label -> texts longer than the model reads
     _known: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def rows(self, texts: list[str]) -> torch.Tensor:
@@ -55,10 +56,12 @@ class TextCache:
         stem = "texts_" + meta.stem(len(different), self.frozen.meta["model"])
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
         path = folder / f"{stem}_{digest}.pt"
-        rows = cache.read_rows(path, len(different))
-        if rows is None:
-            rows = self._encoded(different, cache.Shards(folder, stem, identity), label)
+        rows, beside = cache.read_rows(path, len(different)), path.with_suffix(".json")
+        if rows is None or not beside.is_file():
+            rows, cut_off = self._encoded(different, cache.Shards(folder, stem, identity), label)
+            files.write_json(beside, {"texts": len(different), "cut_off": cut_off, **identity})
             cache.write_rows(path, rows)
+        self.cut_off[label] = files.read_json(beside)["cut_off"]
         self._known |= dict(zip(different, rows, strict=True))
 
     def find(self) -> encoder.Source:
@@ -80,10 +83,14 @@ class TextCache:
             )
         return source
 
-    def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> torch.Tensor:
-        """Encode in order of length, so that a batch holds texts of nearly one length and little padding."""
+    def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
+        """Rows of texts, and how many texts the model can't read to the end.
+
+        In order of length, so that a batch holds texts of nearly one length and little padding.
+        """
         towers = self._load()
-        order = np.argsort(towers.lengths(texts), kind="stable")
+        lengths = towers.lengths(texts)
+        order = np.argsort(lengths, kind="stable")
 
         def encode(positions):
             return towers.encode_texts([texts[order[position]] for position in positions], BATCH)
@@ -92,7 +99,7 @@ class TextCache:
         result = torch.empty_like(rows)
         result[torch.from_numpy(order)] = rows
         shards.remove()
-        return result
+        return result, int((lengths > towers.max_length).sum())
 
     def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
