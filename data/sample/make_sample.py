@@ -4,7 +4,7 @@ Run:    python data/sample/make_sample.py                  all of it
         python data/sample/make_sample.py --train False    pictures and captions alone, in seconds
 Reads:  nothing
 Writes: data/sample/val2017/, data/sample/annotations/, data/sample/clip/
-Takes:  about 10 minutes on 2 idle CPU cores, nearly all of it training; 0.7 GB of memory
+Takes:  about a quarter of an hour on 2 CPU cores, nearly all of it training; 0.7 GB of memory
 
 What the sample is: something with a known right answer, so that every step of the pipeline can be tried and
 tested offline, in seconds. Each image is drawn from a scene and each caption from facts, and the JSON holds
