@@ -692,7 +692,7 @@ def test_help_is_quick_and_nothing_imports_torch(tmp_path):
     took = time.perf_counter() - began
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Step 4 of 6: ")
-    assert "BOOTSTRAP_ROUNDS = 2000" in done.stdout
+    assert "BOOTSTRAP_ROUNDS: int = 2000" in done.stdout
     assert took < 4  # about 0.3 s; other work on the machine must not fail the test
 
 
