@@ -7,7 +7,6 @@ Writes: failure_analysis/: failure_samples.csv, assign_*.csv and .xlsx, vis_*/ (
 Takes:  half a minute on a laptop
 """
 
-import hashlib
 import platform
 import re
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from common import (
     page,
     pictures,
     ranking,
+    sampling,
     sheet_reader,
     sheets,
     spellings,
@@ -85,16 +85,8 @@ def check_settings(
 
 
 def draw(failures: np.ndarray, caption_ids: list[int], seed: int) -> list[int]:
-    """All failures (idx) in the order in which they are dealt: by SHA-256 of "<seed>:<caption id>".
-
-    Each failure's place hangs on nothing but itself. So when a machine with other last bits finds one failure
-    more or less, one row comes or goes; a shuffle of the list would draw an entirely different sample.
-    """
-    return sorted(failures.tolist(), key=lambda idx: _digest(f"{seed}:{caption_ids[idx]}"))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    """All failures (idx) in the order in which they are dealt: by SHA-256 of "<seed>:<caption id>"."""
+    return sampling.hashed_order(failures, caption_ids, seed).tolist()
 
 
 def deal(order: list[int], overlap: int, each: int, backup: int, annotators: list[str]) -> dict[str, list]:
@@ -251,7 +243,7 @@ def _page_of(
     Alone, so that tiredness doesn't fall on the same items for everybody.
     """
     mine = [row for row in rows if row["part"] in (OVERLAP, annotator)]
-    mine.sort(key=lambda row: _digest(f"{seed}:{annotator}:{row['caption_id']}"))
+    mine.sort(key=lambda row: sampling.digest(f"{seed}:{annotator}:{row['caption_id']}"))
     items = [
         page.Item(
             row["idx"],
@@ -263,7 +255,7 @@ def _page_of(
         for row in mine
     ]
     needed = sorted({image for item in items for image in (item.gt, item.pred)})
-    sample = _digest(f"{cache_id} {[item.idx for item in items]}")[:16]
+    sample = sampling.digest(f"{cache_id} {[item.idx for item in items]}")[:16]
     return page.html(annotator, items, {image: photos[image] for image in needed}, sample, language)
 
 

@@ -42,26 +42,28 @@ from common.settings import PROJECT_DIR, override, shown
 from common.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
-METHODS = [  # of prompts category, nnn dn is dis, tfidf overlap words; one of each kind joined by +
-    *("prompts", "category", "nnn", "dn", "is", "dis", "tfidf", "overlap", "words"),
+METHODS: list[str] = [  # what to try: one part, or one of each kind joined by +
+    *("prompts", "category"),  # templates, general or of the query's category
+    *("nnn", "dn", "is", "dis"),  # corrections of hubs
+    *("tfidf", "overlap", "words"),  # words for the first candidates
     *("prompts+nnn", "nnn+words", "prompts+nnn+words"),
 ]
-CATEGORIES = list(CATEGORY_NAMES)  # categories of failures to measure on; Ambiguous is always among them
-SUBSET_SIZE = 100  # failures of each category; where there are fewer, all are taken
-CONTROL_SIZE = 1000  # of all failures, and of all successes, for methods that encode texts
-POOLING = ["mean", "max", "logsumexp"]  # of templates' cosines: mean, max, logsumexp
-K_TEMPLATES = 10  # templates of prompts, and of each category: 1 to 10
-TAU = 0.01  # of logsumexp, in cosines: towards 0 it is max, at 1 it is mean
-BANK_SIZE = 20000  # captions of the bank
-ALLOW_TRANSDUCTIVE = False  # True: accept a bank that holds queries, and mark every number
-TUNE = False  # True: choose parameters on half of the images' queries, report on the other half
+CATEGORIES: list[str] = list(CATEGORY_NAMES)  # of failures to measure on; Ambiguous is always added
+SUBSET_SIZE: int = 100  # failures of each category; where there are fewer, all are taken
+CONTROL_SIZE: int = 1000  # of all failures, and of all successes, for methods that encode texts
+POOLING: list[str] = ["mean", "max", "logsumexp"]  # of templates' cosines: mean, max, logsumexp
+K_TEMPLATES: int = 10  # templates of prompts, and of each category: 1 to 10
+TAU: float = 0.01  # of logsumexp, in cosines: towards 0 it is max, at 1 it is mean
+BANK_SIZE: int = 20000  # captions of the bank
+ALLOW_TRANSDUCTIVE: bool = False  # True: accept a bank that holds queries, and mark every number
+TUNE: bool = False  # True: choose parameters of hubs and words on half of the images, report on the rest
 SEED: int | None = None  # of every draw; None means the cache's
-DEVICE = "auto"  # for encoding texts: auto, cpu, cuda, cuda:1, mps
-BANK_FILE = "data/annotations/captions_train2017.json"  # captions JSON, or encoded captions (.npz)
+DEVICE: str = "auto"  # for encoding texts: auto, cpu, cuda, cuda:1, mps
+BANK_FILE: str = "data/annotations/captions_train2017.json"  # captions JSON, or encoded captions (.npz)
 MODEL_DIR: str | None = None  # folder of the cache's model; None means where step 1 found it
-CACHE_DIR = "cache"  # frozen embeddings; a meta file in it chooses among several
-FAILURE_DIR = "failure_analysis"  # annotations_clean.csv
-RESULT_DIR = "final_results"  # everything that this step writes but encoded texts
+CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
+FAILURE_DIR: str = "failure_analysis"  # annotations_clean.csv
+RESULT_DIR: str = "final_results"  # everything that this step writes but encoded texts
 # ------------------------------------------------------------------------------------------------------------
 
 SETTINGS = (
@@ -257,14 +259,14 @@ def left_out(
     methods: list[str], study: Study, bank: banks.Bank | None, no_bank: str, texts
 ) -> dict[str, str]:
     """Method -> why it can't be run here."""
-    try:
-        texts.find()
-        no_model = ""
-    except text_cache.NoModel as error:
-        no_model = str(error)
-    reasons = {}
-    for method in methods:
-        parts = rerank.parse(method)
+    reasons, no_model = {}, ""
+    parts_of = {method: rerank.parse(method) for method in methods}
+    if any(set(parts) & set(rerank.BASES) for parts in parts_of.values()):
+        try:
+            texts.find()
+        except text_cache.NoModel as error:
+            no_model = str(error)
+    for method, parts in parts_of.items():
         if no_bank and set(parts) & set(rerank.NEED_BANK):
             reasons[method] = no_bank
         elif bank and bank.transductive and "words" in parts:
@@ -631,6 +633,11 @@ def say_input(study: Study, subsets: dict, bank: banks.Bank | None, settings: di
         print(
             f"  {bank.equal_texts:,} of them have the same text as a query, though they are of other images"
         )
+        fewer = [
+            part for part, values in rerank.DEFAULTS.items() if (values.get("k") or 0) > len(bank.captions)
+        ]
+        if fewer:
+            print(f"  fewer than the k of {', '.join(fewer)}, so all of them are taken")
         if bank.transductive:
             print("  TRANSDUCTIVE: it holds queries or their images; every number that uses it is marked so")
 
@@ -644,6 +651,9 @@ def say_left_out(skipped: dict[str, str]) -> None:
 
 def say_net_effects(rows: list[dict], study: Study) -> None:
     """The confirmatory table."""
+    if not rows:
+        print("\nNo method could be run, so there is no result")
+        return
     print(
         f"\nNet effect on R@1 of all {len(study.queries):,} captions, in points (95 % interval over images):"
     )
