@@ -11,8 +11,8 @@ Measured on the 600 photographs (3,000 captions, Python 3.11, torch 2.13, 1,000 
 
 1. p < 0.05 in 2.9 % of all tests; any adjusted p < 0.05 in 2.8 % of runs. By method (McNemar's test, which
    takes the captions of an image for independent, in brackets): nnn 0.9 % (10.2 %), dn 4.3 (5.8), is 0.4
-   (10.4), dis 0.5 (10.8), tfidf 5.2 (5.1), overlap 3.4 (3.4), words 4.9 (4.9), nnn+words 1.8 (6.0), prompts 5.0
-   (4.2). A correction of hubs moves all captions of an image together, hence the difference.
+   (10.4), dis 0.5 (10.8), tfidf 5.2 (5.1), overlap 3.4 (3.4), words 4.9 (4.9), nnn+words 1.8 (6.0), prompts
+   5.0 (4.2). A correction of hubs moves all captions of an image together, hence the difference.
 2. Intervals cover in 93.6 to 96.9 % of samples: eight effects from -7.7 to +22.6 points, R@1 and R@5, samples
    of 100, 300 and 1,000 failures and as many successes.
 """
