@@ -15,6 +15,8 @@ Measured on the 600 photographs (3,000 captions, Python 3.11, torch 2.13, 1,000 
    5.0 (4.2). A correction of hubs moves all captions of an image together, hence the difference.
 2. Intervals cover in 93.6 to 96.9 % of samples: eight effects from -7.7 to +22.6 points, R@1 and R@5, samples
    of 100, 300 and 1,000 failures and as many successes.
+On the bundled sample, whose hubs are stronger (400 rounds): 4.3 % of tests, 4.2 % of runs (McNemar's test for
+nnn: 27.5 %); intervals cover in 92.8 to 97.8 %, where 400 rounds leave +-2.1 for chance.
 """
 
 import os
