@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from common import cache, coco, encoder, files, meta, ranking, statistics
 from common.errors import UserError, list_rows, reported
@@ -200,16 +199,7 @@ def encode(data: Data, sample: coco.Sample, source: encoder.Source, shards: cach
     img = shards.encode("img", len(paths), images, "images")
     refuse_bad(bad, data.image_dir, len(paths))
 
-    # In order of length a batch holds texts of nearly one length, so hardly any padding is computed.
-    lengths = towers.lengths(sample.captions)
-    order = np.argsort(lengths, kind="stable")
-
-    def texts(positions):
-        return towers.encode_texts([sample.captions[order[position]] for position in positions], batch_size)
-
-    sorted_txt = shards.encode("txt", len(order), texts, "captions")
-    txt = torch.empty_like(sorted_txt)
-    txt[torch.from_numpy(order)] = sorted_txt
+    txt, lengths = shards.encode_texts(towers, sample.captions, batch_size, "captions")
     facts = {
         "device": str(towers.device),
         "batch_size": batch_size,
@@ -220,11 +210,18 @@ def encode(data: Data, sample: coco.Sample, source: encoder.Source, shards: cach
     return img, txt, facts
 
 
+def model_source(model_name: str) -> str:
+    """Where later steps find the model again: its folder, or the hub's name with the revision asked for."""
+    folder = PROJECT_DIR / Path(model_name).expanduser()
+    return shown(folder) if folder.is_dir() else model_name
+
+
 def meta_content(sample: coco.Sample, data: Data, wanted: dict, facts: dict, name: str) -> dict:
     """The meta file: identity first, rows last."""
     plain = ("seed", "num_images", "captions_per_image", "revision", "processor", "dtype")
     return {
         "model": name,
+        "model_source": model_source(data.model_name),
         **{field: wanted[field] for field in plain},
         **facts,
         "image_folder": shown(data.image_dir),
@@ -251,6 +248,7 @@ def evaluate(frozen: cache.Cache) -> dict:
         },
         "image_to_text": {
             **measures(found.image_rank[with_caption], with_caption),
+            "ties": int(found.image_tied.sum()),
             "gallery": len(frozen.txt),
         },
     }
@@ -303,7 +301,8 @@ def say_result(result: dict, compared: dict | None, content: dict) -> None:
             print(f"  {name:<4} = {figure['value']:.4f}   95 % interval {interval}")
         print(f"  median rank {found['median_rank']:g}")
     recall = result["text_to_image"]
-    print(f"\nIntervals are clustered by image. Ties, which count against the model: {recall['ties']:,}")
+    print("\nIntervals are clustered by image. Ties, which count against the model:")
+    print(f"  {recall['ties']:,} captions, {result['image_to_text']['ties']:,} images")
     ambiguous = recall["provably_ambiguous_captions"]
     print(f"Captions that no method can answer (another image has the same text): {ambiguous:,}")
     if content["truncated_captions"]:

@@ -22,6 +22,7 @@ from common import files, meta
 from common.errors import UserError
 from common.settings import shown
 
+SHARD_FORMAT = 2  # another number wherever what a shard holds changes, so that old ones count for nothing
 SHARD = {"img": 128, "txt": 1024}  # rows: some ten seconds of a laptop's work
 
 
@@ -114,6 +115,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path, stem: str, identity: dict):
+        identity = {**identity, "shard_format": SHARD_FORMAT}
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:8]
         self.folder = folder / f"partial_{stem}_{digest}"
         self.others = [path for path in sorted(folder.glob(f"partial_{stem}_*")) if path != self.folder]
@@ -137,6 +139,26 @@ class Shards:
                 parts.append(rows)
                 bar.update(len(positions))
         return None if any(part is None for part in parts) else torch.cat(parts)
+
+    def encode_texts(self, towers, texts: list[str], batch_size: int, label: str):
+        """Rows of texts in the order given (n, dim) float32, and each text's number of tokens (n,) int64.
+
+        `towers` is an encoder.Encoder. Each distinct text is encoded once: equal texts get equal rows, so
+        that their tie is a tie and can be counted. In order of length, so that a batch holds texts of nearly
+        one length and hardly any padding is computed.
+        """
+        distinct = list(dict.fromkeys(texts))
+        lengths = towers.lengths(distinct)
+        order = np.argsort(lengths, kind="stable")
+        ordered = [distinct[position] for position in order]
+
+        def encode(positions):
+            return towers.encode_texts(ordered[positions.start : positions.stop], batch_size)
+
+        rows = self.encode("txt", len(ordered), encode, label)
+        place = {text: row for row, text in enumerate(ordered)}
+        places = np.array([place[text] for text in texts])
+        return rows[torch.from_numpy(places)], lengths[order][places]
 
     def remove(self) -> None:
         """Delete the shards, once the cache they were for is written."""

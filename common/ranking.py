@@ -20,7 +20,7 @@ BLOCK = 512  # captions at once: 512 x 5,000 scores are 20 MB in float64
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks of all queries. Arrays over captions (idx) but for the last one, which is over images."""
+    """Ranks of all queries. Arrays over captions (idx) but for the last two, which are over images."""
 
     rank: np.ndarray  # (n_captions,) int64, text to image: 1 = own image first
     tied: np.ndarray  # (n_captions,) bool: another image has exactly the positive's score
@@ -28,6 +28,7 @@ class Ranking:
     best_other: np.ndarray  # (n_captions,) int64: best image that isn't the own one, lowest row among equals
     best_other_score: np.ndarray  # (n_captions,) float32, cosine
     image_rank: np.ndarray  # (n_images,) int64, image to text; 0 where an image has no caption
+    image_tied: np.ndarray  # (n_images,) bool: another image's caption has exactly the best own one's score
 
 
 def scores(txt: torch.Tensor, img: torch.Tensor) -> torch.Tensor:
@@ -57,6 +58,7 @@ def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
         best_other=np.empty(n, dtype=np.int64),
         best_other_score=np.empty(n, dtype=np.float32),
         image_rank=np.zeros(len(img), dtype=np.int64),
+        image_tied=np.zeros(len(img), dtype=bool),
     )
     for start, block in _blocks(txt, img):  # (block, n_images), ours to change
         rows = slice(start, start + len(block))
@@ -69,9 +71,12 @@ def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
         # From here on only the other images: neither direction may count a positive.
         block.scatter_(1, own, -torch.inf)
         found.image_rank[:] += (block >= best_own).sum(0).numpy()
+        found.image_tied[:] |= (block == best_own).any(0).numpy()
         score, column = block.max(1)  # the first of equal maxima, as torch documents
         found.best_other[rows], found.best_other_score[rows] = column, score
-    found.image_rank[:] = np.where(torch.isfinite(best_own), found.image_rank + 1, 0)
+    has_caption = torch.isfinite(best_own).numpy()
+    found.image_rank[:] = np.where(has_caption, found.image_rank + 1, 0)
+    found.image_tied[:] &= has_caption
     return found
 
 

@@ -9,12 +9,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from common import cache, encoder, files, meta
 from common.errors import UserError
-from common.settings import PROJECT_DIR, shown
+from common.settings import shown
 
 BATCH = 64
 PROBES = 8  # captions encoded again before a model is trusted to be the cache's
@@ -30,7 +29,7 @@ class TextCache:
     """Encodes texts on demand; the model is loaded only where some text isn't on disk yet."""
 
     frozen: cache.Cache
-    model_dir: Path | None  # folder of the model; None: where it can be found by the cache's own name of it
+    model_dir: Path | None  # folder of the model; None: where step 1 found it
     device: str
     _towers: encoder.Encoder | None = None
     cut_off: dict[str, int] = field(default_factory=dict)  # label -> texts longer than the model reads
@@ -67,10 +66,11 @@ class TextCache:
     def find(self) -> encoder.Source:
         """The model's files. Raises NoModel where they aren't here, UserError for another model's."""
         content = self.frozen.meta
-        folder = self.model_dir
-        if folder is None and content["bundled_sample"]:
-            folder = PROJECT_DIR / "data" / "sample" / "clip"
-        source = encoder.locate(str(folder or content["model"]), download=False)
+        named = str(self.model_dir or content.get("model_source") or content["model"])
+        if self.model_dir is None and Path(named).is_absolute() and not Path(named).is_dir():
+            source = None  # step 1's folder has gone since
+        else:
+            source = encoder.locate(named, download=False)
         if source is None:
             raise NoModel(
                 f"the cache's model {content['model']} isn't on this machine: "
@@ -84,22 +84,11 @@ class TextCache:
         return source
 
     def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
-        """Rows of texts, and how many texts the model can't read to the end.
-
-        In order of length, so that a batch holds texts of nearly one length and little padding.
-        """
+        """Rows of texts, and how many texts the model can't read to the end."""
         towers = self._load()
-        lengths = towers.lengths(texts)
-        order = np.argsort(lengths, kind="stable")
-
-        def encode(positions):
-            return towers.encode_texts([texts[order[position]] for position in positions], BATCH)
-
-        rows = shards.encode("txt", len(texts), encode, label)
-        result = torch.empty_like(rows)
-        result[torch.from_numpy(order)] = rows
+        rows, lengths = shards.encode_texts(towers, texts, BATCH, label)
         shards.remove()
-        return result, int((lengths > towers.max_length).sum())
+        return rows, int((lengths > towers.max_length).sum())
 
     def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""

@@ -83,6 +83,25 @@ def test_rows_are_in_the_frozen_order(run_script, options, tmp_path, tiny_clip_f
         assert float(towers.encode_texts([caption], 1)[0] @ found.txt[row]) > 1 - 1e-6
 
 
+def test_equal_captions_get_equal_rows_and_their_ties_are_counted(run_script, options, tmp_path):
+    """In two batches of different padding the same text would come out with other last bits."""
+    content = json.loads(options["annotation-file"].read_text())
+    same = [
+        annotation for annotation in content["annotations"] if annotation["caption"] == "a dog on table 3"
+    ]
+    for annotation in content["annotations"][::4]:
+        annotation["caption"] = same[0]["caption"]
+    options["annotation-file"].write_text(json.dumps(content))
+    status, out, _ = run_script("main.py", *arguments(options, batch_size=3))
+    found = cache.load(meta.find(tmp_path / "cache"))
+    equal = [idx for idx, caption in enumerate(found.meta["captions"]) if caption == same[0]["caption"]]
+    assert status == 0 and len(equal) > 5
+    assert (found.txt[equal] == found.txt[equal[0]]).all()
+    ties = json.loads((tmp_path / "results" / "baseline.json").read_text())["image_to_text"]["ties"]
+    assert ties == ranking.rank(found.txt, found.img, found.meta["gt_img_index"]).image_tied.sum() > 0
+    assert f"{ties} images" in out
+
+
 def test_a_second_run_only_loads(run_script, options, tmp_path):
     run_script("main.py", *arguments(options))
     before, result = bytes_of(tmp_path / "cache"), (tmp_path / "results" / "baseline.json").read_bytes()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from common import ranking
+from common import coco, ranking
 
 
 def from_scores(scores: list[list[float]]):
@@ -36,7 +36,7 @@ def test_a_two_by_four_matrix_by_hand_in_both_directions():
 def sorted_reference(txt, img, gt):
     """Both directions by sorting a whole matrix, equal scores ahead of the positive."""
     scores = (txt.double() @ img.double().T).float().numpy()
-    ranks, others = [], []
+    ranks, others, image_ties = [], [], []
     for row, positive in enumerate(gt):
         is_positive = np.arange(len(img)) == positive
         order = np.lexsort((is_positive, -scores[row]))
@@ -47,9 +47,11 @@ def sorted_reference(txt, img, gt):
         own = gt == column
         if not own.any():
             image_ranks.append(0)
+            image_ties.append(False)
             continue
         image_ranks.append(1 + int((scores[~own, column] >= scores[own, column].max()).sum()))
-    return ranks, others, image_ranks
+        image_ties.append(bool((scores[~own, column] == scores[own, column].max()).any()))
+    return ranks, others, image_ranks, image_ties
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -62,11 +64,12 @@ def test_equal_to_sorting_with_ties(seed, monkeypatch):
     txt = pool[torch.randint(0, 12, (100,), generator=generator)]
     gt = np.random.default_rng(seed).integers(0, 29, 100)  # image 29 has no caption
     found = ranking.rank(txt, img, gt)
-    ranks, others, image_ranks = sorted_reference(txt, img, gt)
+    ranks, others, image_ranks, image_ties = sorted_reference(txt, img, gt)
     assert found.tied.any()
     assert found.rank.tolist() == ranks
     assert found.best_other.tolist() == others
     assert found.image_rank.tolist() == image_ranks
+    assert found.image_tied.tolist() == image_ties
 
 
 def test_equal_images_tie_whatever_the_block(monkeypatch):
@@ -91,7 +94,15 @@ def test_blocks_change_nothing(monkeypatch):
         monkeypatch.setattr(ranking, "BLOCK", block)
         results.append(ranking.rank(txt, img, gt))
     for other in results[1:]:
-        for field in ("rank", "tied", "positive_score", "best_other", "best_other_score", "image_rank"):
+        for field in (
+            "rank",
+            "tied",
+            "positive_score",
+            "best_other",
+            "best_other_score",
+            "image_rank",
+            "image_tied",
+        ):
             np.testing.assert_array_equal(getattr(results[0], field), getattr(other, field))
 
 
@@ -109,13 +120,19 @@ def test_what_cannot_be_ranked_is_refused(txt, img, gt):
         ranking.rank(txt, img, gt)
 
 
-def test_recall_equals_clip_benchmark_on_the_sample(sample_cache):
+@pytest.mark.parametrize("drop_equal_texts", [True, False])
+def test_recall_equals_clip_benchmark_on_the_sample(sample_cache, drop_equal_texts):
+    """To the query, both ways. Equal captions tie, and it breaks ties anyhow."""
     module = pytest.importorskip(
         "clip_benchmark.metrics.zeroshot_retrieval",
-        reason="clip-benchmark isn't installed (pip install --no-deps)",
+        reason="clip-benchmark isn't installed (pip install --no-deps clip-benchmark)",
     )
     img, txt, gt = sample_cache.img, sample_cache.txt, np.array(sample_cache.meta["gt_img_index"])
+    if drop_equal_texts:
+        keep = ~coco.provably_ambiguous(sample_cache.meta["captions"], gt)
+        txt, gt = txt[torch.from_numpy(keep)], gt[keep]
     texts_of = [np.flatnonzero(gt == row).tolist() for row in range(len(img))]
+    assert all(texts_of)
 
     class Frozen:
         """A model that looks its embeddings up."""
@@ -132,9 +149,14 @@ def test_recall_equals_clip_benchmark_on_the_sample(sample_cache):
     ]
     theirs = module.evaluate(Frozen(), loader, lambda rows: torch.tensor(rows), "cpu", False, [1, 5, 10])
     ours = ranking.rank(txt, img, gt)
-    for cutoff in ranking.CUTOFFS:  # theirs is a float32 mean; one query more or less would be 4e-4
-        assert ranking.recall(ours.rank, cutoff) == pytest.approx(
-            theirs[f"image_retrieval_recall@{cutoff}"], abs=1e-6
-        )
+    assert not ours.tied.any()
+    assert ours.image_tied.any() != drop_equal_texts
+    for cutoff in ranking.CUTOFFS:  # theirs are float32 means; one query more or less would be 4e-4
+        found = theirs[f"image_retrieval_recall@{cutoff}"]
+        assert ranking.recall(ours.rank, cutoff) == pytest.approx(found, abs=1e-6)
         found = theirs[f"text_retrieval_recall@{cutoff}"]
-        assert ranking.recall(ours.image_rank, cutoff) == pytest.approx(found, abs=1e-6)
+        within = ours.image_rank <= cutoff
+        if drop_equal_texts:
+            assert within.mean() == pytest.approx(found, abs=1e-6)
+        else:
+            assert within.mean() - 1e-6 <= found <= (within | ours.image_tied).mean() + 1e-6

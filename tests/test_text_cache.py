@@ -51,6 +51,14 @@ def test_a_second_run_needs_no_model(frozen, tiny_clip_folder, tmp_path):
         second.add(["another text"], "more")
 
 
+def test_the_model_is_found_where_step_1_found_it(frozen, tiny_clip_folder, tmp_path):
+    frozen.meta["model_source"] = str(tiny_clip_folder)
+    assert text_cache.TextCache(frozen, None, "cpu").find().folder == tiny_clip_folder
+    frozen.meta["model_source"] = str(tmp_path / "gone since")
+    with pytest.raises(text_cache.NoModel, match="isn't on this machine"):
+        text_cache.TextCache(frozen, None, "cpu").find()
+
+
 def test_damaged_rows_are_encoded_again(frozen, tiny_clip_folder):
     texts = text_cache.TextCache(frozen, tiny_clip_folder, "cpu")
     texts.add(TEXTS, "some")
