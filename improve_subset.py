@@ -664,12 +664,20 @@ def say_net_effects(rows: list[dict], study: Study) -> None:
         marks += [] if row["exact"] else [f"estimated from {row['subset_size']:,}"]
         print(
             f"  {name:<30} {effect['value']:+6.2f} [{effect['low']:+6.2f}, {effect['high']:+6.2f}]  "
-            f"p {effect['p']:.4f}, Holm {row['p_holm']:.4f}  gained {effect['gained']:,}, "
+            f"p {p_text(effect['p'])}, Holm {p_text(row['p_holm'])}  gained {effect['gained']:,}, "
             f"lost {effect['lost']:,}  placebo {beside['value']:+.2f}"
             + (f"  ({', '.join(marks)})" if marks else "")
         )
     if any(row["oracle"] for row in rows):
         print("  oracle: it knows what nobody knows when a caption is asked; a bound, not a fix")
+    if not all(row["exact"] for row in rows):
+        print("  estimated: from samples of failures and of successes, each weighted by its true share;")
+        print("  gained and lost are counts in the samples, so their difference isn't the effect")
+
+
+def p_text(p: float) -> str:
+    """A p-value to four digits; never as 0, which no test gives."""
+    return "<.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def say_written(folder: Path, n: int, mark: str) -> None:
