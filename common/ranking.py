@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 CUTOFFS = (1, 5, 10)
-BLOCK = 512  # captions at once: 512 x 5,000 scores are 20 MB in float64
+BLOCK = 512  # captions at once
+GALLERY_BLOCK = 8192  # images at once: 512 x 8,192 scores are 34 MB in float64
 
 
 @dataclass(frozen=True)
@@ -47,37 +48,54 @@ def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
     txt (n_captions, dim) and img (n_images, dim): float32, rows of length 1. gt_img_index (n_captions,):
     the image row of each caption. Raises ValueError where a shape doesn't fit or a value isn't finite.
     """
+    return total([count(txt, img, gt_img_index, range(len(txt)))], gt_img_index)
+
+
+def count(txt: torch.Tensor, img: torch.Tensor, gt_img_index, captions: range, device="cpu") -> Ranking:
+    """One share of `rank`, for `total`: some captions, in one stretch, against every image.
+
+    Arguments and what is raised as for `rank`; `device` is where the products are computed (float64). In
+    what is returned arrays over captions cover these captions alone, and `image_rank` is the number of them
+    that rank above each image's best caption.
+    """
     gt = torch.as_tensor(np.asarray(gt_img_index, dtype=np.int64))
     _check(txt, img, gt)
-    best_own = _best_own_scores(txt, img, gt)  # (n_images,)
-    n = len(txt)
+    best_own = _best_own_scores(txt, img, gt).to(device)  # (n_images,)
+    n = len(captions)
     found = Ranking(
-        rank=np.empty(n, dtype=np.int64),
-        tied=np.empty(n, dtype=bool),
-        positive_score=np.empty(n, dtype=np.float32),
-        best_other=np.empty(n, dtype=np.int64),
-        best_other_score=np.empty(n, dtype=np.float32),
+        rank=np.ones(n, dtype=np.int64),
+        tied=np.zeros(n, dtype=bool),
+        positive_score=_own_scores(txt, img, gt, captions).numpy(),
+        best_other=np.zeros(n, dtype=np.int64),
+        best_other_score=np.full(n, -np.inf, dtype=np.float32),
         image_rank=np.zeros(len(img), dtype=np.int64),
         image_tied=np.zeros(len(img), dtype=bool),
     )
-    for start, block in _blocks(txt, img):  # (block, n_images), ours to change
-        rows = slice(start, start + len(block))
-        own = gt[rows, None]
-        positive = block.gather(1, own)
-        at_least = (block >= positive).sum(1)
-        found.rank[rows] = at_least
-        found.tied[rows] = at_least - (block > positive).sum(1) > 1
-        found.positive_score[rows] = positive[:, 0]
-        # From here on only the other images: neither direction may count a positive.
-        block.scatter_(1, own, -torch.inf)
-        found.image_rank[:] += (block >= best_own).sum(0).numpy()
-        found.image_tied[:] |= (block == best_own).any(0).numpy()
-        score, column = block.max(1)  # the first of equal maxima, as torch documents
-        found.best_other[rows], found.best_other_score[rows] = column, score
-    has_caption = torch.isfinite(best_own).numpy()
-    found.image_rank[:] = np.where(has_caption, found.image_rank + 1, 0)
-    found.image_tied[:] &= has_caption
+    positives = torch.from_numpy(found.positive_score).to(device)[:, None]  # (n, 1)
+    for rows, columns, block in _blocks(txt, img, captions, device):  # ours to change
+        _leave_out_own(block, gt[captions.start + rows.start : captions.start + rows.stop], columns)
+        at_least = (block >= positives[rows]).sum(1)
+        found.rank[rows] += at_least.cpu().numpy()
+        found.tied[rows] |= (at_least > (block > positives[rows]).sum(1)).cpu().numpy()
+        found.image_rank[columns] += (block >= best_own[columns]).sum(0).cpu().numpy()
+        found.image_tied[columns] |= (block == best_own[columns]).any(0).cpu().numpy()
+        score, column = (part.cpu().numpy() for part in block.max(1))  # the first of equal maxima
+        better = score > found.best_other_score[rows]
+        found.best_other_score[rows][better] = score[better]
+        found.best_other[rows][better] = column[better] + columns.start
     return found
+
+
+def total(shares: list[Ranking], gt_img_index) -> Ranking:
+    """Add up what `count` gave for all captions, shares in the captions' order. Arguments as for `rank`."""
+    own = np.bincount(np.asarray(gt_img_index, dtype=np.int64), minlength=len(shares[0].image_rank))
+    of_captions = ("rank", "tied", "positive_score", "best_other", "best_other_score")
+    above = sum(share.image_rank for share in shares)
+    return Ranking(
+        **{name: np.concatenate([getattr(share, name) for share in shares]) for name in of_captions},
+        image_rank=np.where(own > 0, above + 1, 0),
+        image_tied=np.any([share.image_tied for share in shares], axis=0) & (own > 0),
+    )
 
 
 def recall(ranks: np.ndarray, cutoff: int) -> float:
@@ -90,29 +108,48 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     return float(np.mean(1.0 / ranks))
 
 
-def _blocks(txt: torch.Tensor, img: torch.Tensor):
-    """`scores` of BLOCK texts at a time: pairs of (first text, (block, n_images) float32).
+def _blocks(txt: torch.Tensor, img: torch.Tensor, captions: range, device):
+    """`scores` of BLOCK captions and GALLERY_BLOCK images at a time: (rows, columns, (n, m) float32).
 
-    All blocks share one buffer, and `rank` puts its results into arrays made beforehand: small results kept
-    between large temporary ones stop the allocator from reusing memory (2.5 GB at COCO's size).
+    `rows` counts within `captions`. Columns come in ascending order for each row, so that the first of equal
+    maxima is found. All blocks share one buffer, and `count` puts its results into arrays made beforehand:
+    small results kept between large temporary ones stop the allocator from reusing memory (2.5 GB at COCO's
+    size).
     """
-    gallery = img.double().T
-    products = torch.empty(min(BLOCK, len(txt)), len(img), dtype=torch.float64)
+    shape = min(BLOCK, len(captions)), min(GALLERY_BLOCK, len(img))
+    products = torch.empty(shape[0] * shape[1], dtype=torch.float64, device=device)
     rounded = torch.empty_like(products, dtype=torch.float32)
-    for start in range(0, len(txt), BLOCK):
-        n = min(BLOCK, len(txt) - start)
-        torch.mm(txt[start : start + n].double(), gallery, out=products[:n])
-        yield start, rounded[:n].copy_(products[:n])
+    for first in range(0, len(img), GALLERY_BLOCK):
+        columns = slice(first, min(first + GALLERY_BLOCK, len(img)))
+        gallery = img[columns].to(device).double().T
+        for start in range(0, len(captions), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(captions)))
+            part = txt[captions.start + rows.start : captions.start + rows.stop].to(device).double()
+            n, m = len(part), gallery.shape[1]
+            block = torch.mm(part, gallery, out=products[: n * m].view(n, m))
+            yield rows, columns, rounded[: n * m].view(n, m).copy_(block)
+
+
+def _leave_out_own(block: torch.Tensor, own: torch.Tensor, columns: slice) -> None:
+    """Set the scores of positives in a block to -inf: neither direction may count one."""
+    inside = torch.nonzero((own >= columns.start) & (own < columns.stop))[:, 0]
+    block[inside.to(block.device), (own[inside] - columns.start).to(block.device)] = -torch.inf
+
+
+def _own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor, captions: range) -> torch.Tensor:
+    """The score of each caption with its own image: (len(captions),) float32."""
+    result = torch.empty(len(captions))
+    for start in range(captions.start, captions.stop, BLOCK):
+        rows = slice(start, min(start + BLOCK, captions.stop))
+        products = (txt[rows].double() * img[gt[rows]].double()).sum(1).float()
+        result[rows.start - captions.start : rows.stop - captions.start] = products
+    return result
 
 
 def _best_own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
     """The highest score among each image's own captions: (n_images,) float32, -inf where it has none."""
     best = torch.full((len(img),), -torch.inf)
-    for start in range(0, len(txt), BLOCK):
-        own = gt[start : start + BLOCK]
-        products = (txt[start : start + BLOCK].double() * img[own].double()).sum(1).float()
-        best.scatter_reduce_(0, own, products, "amax")
-    return best
+    return best.scatter_reduce_(0, gt, _own_scores(txt, img, gt, range(len(txt))), "amax")
 
 
 def _check(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> None:

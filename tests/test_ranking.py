@@ -1,5 +1,8 @@
 """Ranks by counting: against worked examples, a sorted reference with ties, and another project's metric."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -56,7 +59,8 @@ def sorted_reference(txt, img, gt):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_to_sorting_with_ties(seed, monkeypatch):
-    monkeypatch.setattr(ranking, "BLOCK", 17)  # several blocks, the last one short
+    monkeypatch.setattr(ranking, "BLOCK", 17)  # several blocks in each direction, the last one short
+    monkeypatch.setattr(ranking, "GALLERY_BLOCK", 7)
     generator = torch.Generator().manual_seed(seed)
     # A few coarse directions, so that many images and captions are equal and scores tie.
     pool = normalize(torch.randint(-1, 2, (12, 4), generator=generator).float() + 0.01, dim=1)
@@ -78,6 +82,7 @@ def test_equal_images_tie_whatever_the_block(monkeypatch):
     img[77] = img[3]
     txt = normalize(torch.randn(50, 64, generator=generator), dim=1)
     for block in (1, 7, 512):
+        monkeypatch.setattr(ranking, "GALLERY_BLOCK", block)
         monkeypatch.setattr(ranking, "BLOCK", block)
         found = ranking.rank(txt, img, np.full(50, 77))
         assert found.tied.all()
@@ -90,20 +95,28 @@ def test_blocks_change_nothing(monkeypatch):
     txt = normalize(torch.randn(999, 32, generator=generator), dim=1)
     gt = np.arange(999) % 200
     results = []
-    for block in (1, 100, 512, 5000):
+    for block, gallery_block in ((1, 200), (100, 33), (512, 1), (5000, 8192)):
         monkeypatch.setattr(ranking, "BLOCK", block)
+        monkeypatch.setattr(ranking, "GALLERY_BLOCK", gallery_block)
         results.append(ranking.rank(txt, img, gt))
     for other in results[1:]:
-        for field in (
-            "rank",
-            "tied",
-            "positive_score",
-            "best_other",
-            "best_other_score",
-            "image_rank",
-            "image_tied",
-        ):
-            np.testing.assert_array_equal(getattr(results[0], field), getattr(other, field))
+        assert_same(results[0], other)
+
+
+@pytest.mark.parametrize("bounds", [(0, 999), (0, 1, 500, 500, 999), (0, 333, 666, 999)])
+def test_shares_add_up_to_the_whole(bounds):
+    generator = torch.Generator().manual_seed(0)
+    pool = normalize(torch.randint(-1, 2, (40, 6), generator=generator).float() + 0.01, dim=1)
+    img = pool[torch.randint(0, 40, (200,), generator=generator)]
+    txt = pool[torch.randint(0, 40, (999,), generator=generator)]
+    gt = np.arange(999) % 199  # one image without a caption
+    shares = [ranking.count(txt, img, gt, range(*pair)) for pair in itertools.pairwise(bounds)]
+    assert_same(ranking.rank(txt, img, gt), ranking.total(shares, gt))
+
+
+def assert_same(one: ranking.Ranking, other: ranking.Ranking) -> None:
+    for field in dataclasses.fields(ranking.Ranking):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)
 
 
 @pytest.mark.parametrize(
