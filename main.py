@@ -8,12 +8,14 @@ Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: so
         quarter of an hour on a laptop; a run that was stopped goes on where it was. Later runs only load.
 """
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from common import cache, coco, encoder, files, meta, ranking, statistics
+from common.distributed import Team, together
 from common.errors import UserError, list_rows, reported
 from common.settings import PROJECT_DIR, override, shown
 
@@ -122,36 +124,50 @@ def rows_of(sample: coco.Sample) -> dict:
     }
 
 
-def freeze(data: Data, sample: coco.Sample, settings: dict) -> Path:
+def freeze(data: Data, sample: coco.Sample, settings: dict, team: Team) -> Path:
     """Make the cache that the settings ask for, or find that it is there already. Returns its meta file."""
     name = encoder.label(data.model_name)
     stem = meta.stem(len(sample.image_ids), name)
     meta_file = data.cache_dir / f"meta_{stem}.json"
-    with cache.locked(
-        data.cache_dir, stem, lambda: print("Another run makes this cache; waiting for it ...")
-    ):
-        source = encoder.locate(data.model_name, download=not meta_file.is_file())
+    with alone_in(data.cache_dir, stem, team):
+        made = team.gather(meta_file.is_file())[0]
+        with team.leader_first():
+            source = encoder.locate(data.model_name, download=not made)
         wanted = identity(sample, data, source, settings)
         how = {
             "device": settings["DEVICE"],
             "batch_size": settings["BATCH_SIZE"],
             "versions": encoder.versions(),
         }
+        team.check_same({**wanted, **how}, "data, model or libraries")
         shards = cache.Shards(data.cache_dir, stem, {**wanted, **how, "model": name})
-        if meta_file.is_file():
+        if made:
             refuse_another(meta_file, wanted)
             print(f"Loaded {shown(meta_file)} and the embeddings beside it; nothing was encoded again")
         else:
-            check_images(data.image_dir, sample.file_names)
-            img, txt, facts = encode(data, sample, source, shards, settings)
-            content = meta_content(sample, data, wanted, facts, name)
-            cache.write(data.cache_dir, img, txt, content)
+            if team.leads:
+                check_images(data.image_dir, sample.file_names)
+            img, txt, facts = encode(data, sample, source, shards, settings, team)
+            if team.leads:
+                cache.write(data.cache_dir, img, txt, meta_content(sample, data, wanted, facts, name))
             print(f"Wrote {shown(meta_file)} and the embeddings beside it: freeze them, don't delete them")
-        shards.remove()
+        team.wait()
+        if team.leads:
+            shards.remove()
         if shards.others:
             print(f"  unfinished parts of other settings lie in {shown(data.cache_dir)}/; delete at will:")
             print(list_rows([path.name for path in shards.others]))
     return meta_file
+
+
+@contextlib.contextmanager
+def alone_in(cache_dir: Path, stem: str, team: Team):
+    """Let no other run make this cache meanwhile. Of a run's processes the leader holds the lock for all."""
+    waiting = "Another run makes this cache; waiting for it ..."
+    lock = cache.locked(cache_dir, stem, lambda: print(waiting)) if team.leads else contextlib.nullcontext()
+    with lock:
+        team.check_folder(cache_dir)
+        yield
 
 
 def refuse_another(meta_file: Path, wanted: dict) -> None:
@@ -181,25 +197,33 @@ def refuse_bad(bad: list[str], image_dir: Path, n: int) -> None:
         )
 
 
-def encode(data: Data, sample: coco.Sample, source: encoder.Source, shards: cache.Shards, settings: dict):
+def encode(
+    data: Data,
+    sample: coco.Sample,
+    source: encoder.Source,
+    shards: cache.Shards,
+    settings: dict,
+    team: Team,
+):
     """Encode all images and captions: (img, txt, facts on how), img and txt in the frozen order."""
     paths = [data.image_dir / name for name in sample.file_names]
-    towers = encoder.load(source, settings["DEVICE"], settings["DTYPE"], paths, sample.captions)
-    print(f"Encoding with {type(towers.model).__name__} on {towers.device} in {settings['DTYPE']}")
-    batch_size = settings["BATCH_SIZE"]
+    device, batch_size = team.device(settings["DEVICE"]), settings["BATCH_SIZE"]
+    towers = encoder.load(source, device, settings["DTYPE"], paths, sample.captions)
+    of_them = f", {team.size} processes" if team.size > 1 else ""
+    print(f"Encoding with {type(towers.model).__name__} on {towers.device} in {settings['DTYPE']}{of_them}")
     bad = []
 
-    def images(positions):
-        try:
-            return towers.encode_images([paths[position] for position in positions], batch_size)
-        except encoder.BadImages as error:
-            bad.extend(error.problems)
-            return None
+    def images(ranges):
+        groups = [[paths[position] for position in positions] for positions in ranges]
+        for rows in towers.stream_images(groups, batch_size):
+            if isinstance(rows, encoder.BadImages):
+                bad.extend(rows.problems)
+            yield None if isinstance(rows, encoder.BadImages) else rows
 
-    img = shards.encode("img", len(paths), images, "images")
-    refuse_bad(bad, data.image_dir, len(paths))
+    img = shards.encode("img", len(paths), images, "images", team)
+    refuse_bad(sum(team.gather(bad), []), data.image_dir, len(paths))
 
-    txt, lengths = shards.encode_texts(towers, sample.captions, batch_size, "captions")
+    txt, lengths = shards.encode_texts(towers, sample.captions, batch_size, "captions", team)
     facts = {
         "device": str(towers.device),
         "batch_size": batch_size,
@@ -233,10 +257,14 @@ def meta_content(sample: coco.Sample, data: Data, wanted: dict, facts: dict, nam
     }
 
 
-def evaluate(frozen: cache.Cache) -> dict:
+def evaluate(frozen: cache.Cache, settings: dict, team: Team) -> dict:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
     gt = np.array(frozen.meta["gt_img_index"])
-    found = ranking.rank(frozen.txt, frozen.img, gt)
+    # On the CPU unless DEVICE or torchrun chose a GPU: one start of CUDA takes as long as COCO's ranks.
+    device = team.device(settings["DEVICE"])
+    device = device if device.startswith("cuda") else "cpu"
+    share = ranking.count(frozen.txt, frozen.img, gt, team.share(len(gt)), device)
+    found = ranking.total(team.gather(share), gt)
     ambiguous = coco.provably_ambiguous(frozen.meta["captions"], gt)
     with_caption = np.flatnonzero(found.image_rank)
     return {
@@ -340,7 +368,8 @@ def baseline(frozen: cache.Cache, result: dict, compared: dict | None) -> dict:
 
 
 @reported
-def main() -> None:
+@together
+def main(team: Team) -> None:
     override(globals())
     check_settings(NUM_IMAGES, CAPTIONS_PER_IMAGE, BATCH_SIZE)
     settings = {"SEED": SEED, "CAPTIONS_PER_IMAGE": CAPTIONS_PER_IMAGE, "DTYPE": DTYPE}
@@ -349,13 +378,14 @@ def main() -> None:
     sample = coco.sample(coco.read_captions(data.annotation_file), NUM_IMAGES, CAPTIONS_PER_IMAGE, SEED)
     say_data(data, sample, NUM_IMAGES, SEED)
 
-    frozen = cache.load(freeze(data, sample, settings))
-    result = evaluate(frozen)
+    frozen = cache.load(freeze(data, sample, settings, team))
+    result = evaluate(frozen, settings, team)
     compared = comparison(result, frozen.meta)
     say_result(result, compared, frozen.meta)
 
     result_file = data.result_dir / "baseline.json"
-    files.write_json(result_file, baseline(frozen, result, compared))
+    if team.leads:
+        files.write_json(result_file, baseline(frozen, result, compared))
     print(f"\nWrote {shown(result_file)}")
     print("Next: python failure.py")
 

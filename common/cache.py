@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from common import files, meta
+from common.distributed import ALONE, Team
 from common.errors import UserError
 from common.settings import shown
 
@@ -120,27 +121,39 @@ class Shards:
         self.folder = folder / f"partial_{stem}_{digest}"
         self.others = [path for path in sorted(folder.glob(f"partial_{stem}_*")) if path != self.folder]
 
-    def encode(self, kind: str, n: int, encode: Callable, label: str) -> torch.Tensor | None:
+    def encode(
+        self, kind: str, n: int, encode: Callable, label: str, team: Team = ALONE
+    ) -> torch.Tensor | None:
         """All rows of one kind: (n, dim) float32. Only the shards that aren't there yet are encoded.
 
-        `encode` takes a range of positions and returns their rows, or None where they can't be had: the other
-        shards are then still encoded and kept, and the whole is None.
+        `encode` takes ranges of positions and yields the rows of each, or None where they can't be had: the
+        other shards are then still encoded and kept, and the whole is None. Of several processes each encodes
+        every so many-th shard, so that what is left after a kill is dealt evenly too, and reads the others'.
         """
-        parts = []
-        with tqdm(total=n, desc=label, unit="", disable=None, leave=False) as bar:
-            for start in range(0, n, SHARD[kind]):
-                positions = range(start, min(start + SHARD[kind], n))
-                path = self.folder / f"{kind}_{start:06d}.pt"
-                rows = _read_shard(path, len(positions))
-                if rows is None:
-                    rows = encode(positions)
-                    if rows is not None:
-                        files.write_bytes(path, _shard_bytes(rows))
-                parts.append(rows)
+        shards = [range(start, min(start + SHARD[kind], n)) for start in range(0, n, SHARD[kind])]
+        mine = shards[team.number :: team.size]
+        parts = {positions: self._read(kind, positions) for positions in mine}
+        missing = [positions for positions, rows in parts.items() if rows is None]
+        total = sum(map(len, mine))
+        bar = tqdm(
+            total=total,
+            initial=total - sum(map(len, missing)),
+            desc=label,
+            unit="",
+            disable=None if team.leads else True,  # None: no bar where there is no terminal
+            leave=False,
+        )
+        with bar:
+            for positions, rows in zip(missing, encode(missing), strict=True):
+                if rows is not None:
+                    write_rows(self._path(kind, positions), rows)
+                parts[positions] = rows
                 bar.update(len(positions))
-        return None if any(part is None for part in parts) else torch.cat(parts)
+        team.wait()
+        rows = [parts[each] if each in parts else self._read(kind, each) for each in shards]
+        return None if any(part is None for part in rows) else torch.cat(rows)
 
-    def encode_texts(self, towers, texts: list[str], batch_size: int, label: str):
+    def encode_texts(self, towers, texts: list[str], batch_size: int, label: str, team: Team = ALONE):
         """Rows of texts in the order given (n, dim) float32, and each text's number of tokens (n,) int64.
 
         `towers` is an encoder.Encoder. Each distinct text is encoded once: equal texts get equal rows, so
@@ -152,10 +165,11 @@ class Shards:
         order = np.argsort(lengths, kind="stable")
         ordered = [distinct[position] for position in order]
 
-        def encode(positions):
-            return towers.encode_texts(ordered[positions.start : positions.stop], batch_size)
+        def encode(ranges):
+            for positions in ranges:
+                yield towers.encode_texts(ordered[positions.start : positions.stop], batch_size)
 
-        rows = self.encode("txt", len(ordered), encode, label)
+        rows = self.encode("txt", len(ordered), encode, label, team)
         place = {text: row for row, text in enumerate(ordered)}
         places = np.array([place[text] for text in texts])
         return rows[torch.from_numpy(places)], lengths[order][places]
@@ -164,15 +178,28 @@ class Shards:
         """Delete the shards, once the cache they were for is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _path(self, kind: str, positions: range) -> Path:
+        return self.folder / f"{kind}_{positions.start:06d}.pt"
+
+    def _read(self, kind: str, positions: range) -> torch.Tensor | None:
+        """The rows of a shard; None where it isn't there or isn't whole, and so must be encoded again."""
+        return read_rows(self._path(kind, positions), len(positions))
+
 
 def write_rows(path: Path, rows: torch.Tensor) -> None:
-    """Write rows (n, dim) in the form of a shard, which tells by itself whether it is whole."""
-    files.write_bytes(path, _shard_bytes(rows))
+    """Write rows (n, dim) behind the fingerprint of their values, so that the file tells if it is whole."""
+    files.write_bytes(path, _tensor_fingerprint(rows).encode("ascii") + _tensor_bytes(rows))
 
 
 def read_rows(path: Path, n: int) -> torch.Tensor | None:
     """Read n rows that `write_rows` wrote; None where they aren't there or aren't whole."""
-    return _read_shard(path, n)
+    try:
+        data = path.read_bytes()
+        rows = torch.load(io.BytesIO(data[64:]), weights_only=True)
+        whole = _tensor_fingerprint(rows).encode("ascii") == data[:64] and len(rows) == n
+    except Exception:  # damaged rows cost seconds, so why they are damaged doesn't matter
+        return None
+    return rows if whole else None
 
 
 def _beside(meta_file: Path, kind: str) -> Path:
@@ -211,19 +238,3 @@ def _tensor_fingerprint(tensor: torch.Tensor) -> str:
     values = np.ascontiguousarray(tensor.numpy())
     header = f"{values.dtype.str} {values.shape} ".encode("ascii")
     return files.fingerprint(header + files.fingerprint(values.data.cast("B")).encode("ascii"))
-
-
-def _shard_bytes(rows: torch.Tensor) -> bytes:
-    """A shard: the fingerprint of its rows (64 hexadecimal digits), then what torch.save makes of them."""
-    return _tensor_fingerprint(rows).encode("ascii") + _tensor_bytes(rows)
-
-
-def _read_shard(path: Path, n: int) -> torch.Tensor | None:
-    """The n rows of a shard; None where it isn't there or isn't whole, and so must be encoded again."""
-    try:
-        data = path.read_bytes()
-        rows = torch.load(io.BytesIO(data[64:]), weights_only=True)
-        whole = _tensor_fingerprint(rows).encode("ascii") == data[:64] and len(rows) == n
-    except Exception:  # a damaged shard costs seconds, so why it is damaged doesn't matter
-        return None
-    return rows if whole else None

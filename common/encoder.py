@@ -27,6 +27,7 @@ from common.settings import PROJECT_DIR
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
+DECODERS = 16  # threads that decode images for a GPU
 PROBES = 8  # items that a device or a half precision is checked with before it is trusted
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999, "float16": 0.999}
 # Two paddings of one caption agree to about 1e-7 where the tower ignores padding, and not to 1e-2 elsewhere.
@@ -107,14 +108,34 @@ class Encoder:
 
         Raises BadImages naming every file of `paths` that doesn't decode, after trying all.
         """
-        rows, problems = [], []
-        for batch, bad in self._decoded(paths, batch_size):
-            problems += bad
-            if not problems:
-                rows.append(self._forward(self.model.get_image_features, batch))
-        if problems:
-            raise BadImages(problems)
-        return torch.cat(rows)
+        rows = next(self.stream_images([paths], batch_size))
+        if isinstance(rows, BadImages):
+            raise rows
+        return rows
+
+    def stream_images(
+        self, groups: list[list[Path]], batch_size: int
+    ) -> Iterator["torch.Tensor | BadImages"]:
+        """Rows of one group of images after the other, or what would be raised for it.
+
+        As `encode_images` for each group, but decoding runs ahead into the next group, so that a GPU doesn't
+        wait where one group ends.
+        """
+        decoded = self._decoded(
+            [
+                group[start : start + batch_size]
+                for group in groups
+                for start in range(0, len(group), batch_size)
+            ]
+        )
+        for group in groups:
+            rows, problems = [], []
+            for _ in range(0, len(group), batch_size):
+                batch, bad = next(decoded)
+                problems += bad
+                if not problems:
+                    rows.append(self._forward(self.model.get_image_features, batch))
+            yield BadImages(problems) if problems else torch.cat(rows)
 
     def encode_texts(self, texts: list[str], batch_size: int) -> torch.Tensor:
         """Texts to rows of length 1: (n, dim) float32 on the CPU. Batches as for images."""
@@ -138,14 +159,13 @@ class Encoder:
             )
         )
 
-    def _decoded(self, paths: list[Path], batch_size: int) -> Iterator[tuple[dict, list[str]]]:
-        """Batches of processed images with the problems met, decoded one batch ahead of the computation.
+    def _decoded(self, batches: list[list[Path]]) -> Iterator[tuple[dict, list[str]]]:
+        """Batches of processed images with the problems met, decoded two batches ahead of the computation.
 
         A GPU waits for pictures, so several threads decode for it. On a CPU one does: more would only take
         cores from the model.
         """
-        workers = 1 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
-        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        workers = 1 if self.device.type == "cpu" else min(DECODERS, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
             ahead = [[pool.submit(self._pixels, path) for path in batch] for batch in batches[:2]]
             for number in range(len(batches)):

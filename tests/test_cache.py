@@ -161,14 +161,14 @@ def test_shards_encode_only_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
     asked = []
 
-    def encode(positions):
-        asked.append((positions.start, positions.stop))
-        return rows(10)[positions.start : positions.stop]
+    def encode(ranges):
+        for positions in ranges:
+            asked.append((positions.start, positions.stop))
+            yield rows(10)[positions.start : positions.stop]
 
-    def interrupted(positions):
-        if positions.start == 8:
-            raise KeyboardInterrupt
-        return encode(positions)
+    def interrupted(ranges):
+        yield from encode(ranges[:2])
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         cache.Shards(tmp_path, "10_m", {"seed": 1}).encode("img", 10, interrupted, "images")
@@ -190,18 +190,22 @@ def test_shards_encode_only_what_is_missing(tmp_path, monkeypatch):
 )
 def test_a_damaged_shard_is_encoded_again(tmp_path, spoil):
     shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
-    shards.encode("img", 10, lambda positions: rows(10), "images")
+    shards.encode("img", 10, lambda ranges: [rows(10)], "images")
     path = next(shards.folder.iterdir())
     path.write_bytes(spoil(path.read_bytes()))
     asked = []
-    shards.encode("img", 10, lambda positions: asked.append(positions) or rows(10), "images")
-    assert len(asked) == 1
+    shards.encode("img", 10, lambda ranges: asked.extend(ranges) or [rows(10)], "images")
+    assert asked == [range(10)]
 
 
 def test_a_shard_that_cannot_be_had_leaves_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
     shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
-    assert shards.encode("img", 10, lambda p: None if p.start == 4 else rows(len(p)), "images") is None
+
+    def encode(ranges):
+        return [None if positions.start == 4 else rows(len(positions)) for positions in ranges]
+
+    assert shards.encode("img", 10, encode, "images") is None
     assert len(list(shards.folder.iterdir())) == 2
 
 
