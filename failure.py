@@ -81,9 +81,6 @@ def check_settings(
     page.photo_bytes(overlap + each)  # raises where a page would grow too large
 
 
-# ---- the draw ----------------------------------------------------------------------------------------------
-
-
 def draw(failures: np.ndarray, caption_ids: list[int], seed: int) -> list[int]:
     """All failures (idx) in the order in which they are dealt: by SHA-256 of "<seed>:<caption id>"."""
     return sampling.hashed_order(failures, caption_ids, seed).tolist()
@@ -144,9 +141,6 @@ def describe(parts: dict[str, list], found: ranking.Ranking, frozen: cache.Cache
     return rows
 
 
-# ---- what people filled in is never touched ----------------------------------------------------------------
-
-
 def refuse_filled(folder: Path, captions: list[str]) -> None:
     """Stop before anything is written where a file of the folder holds a label or a note."""
     known = dict(enumerate(captions))
@@ -182,9 +176,6 @@ def _held(path: Path, captions: dict[int, str]) -> str:
         for word, fields in (("labels", FILLED), ("notes", ("note",)))
     }
     return ", ".join(f"{n} {word}" for word, n in counts.items() if n)
-
-
-# ---- pictures and pages ------------------------------------------------------------------------------------
 
 
 def find_photographs(image_dir: str | None, content: dict) -> Path:
@@ -281,9 +272,6 @@ def _named(value: dict | str) -> str:
     return value if isinstance(value, str) else f"{value['gt_file_name']} or {value['pred_file_name']}"
 
 
-# ---- writing -----------------------------------------------------------------------------------------------
-
-
 def write_all(folder: Path, rows: list[dict], annotators: list[str], rendered: dict, manifest: dict) -> None:
     """Everything, with the manifest first and last: where a run is cut off, it still lists what there can be.
 
@@ -349,9 +337,6 @@ def manifest_of(frozen: cache.Cache, n_failures: int, parts: dict[str, list], se
         "drawn": {part: len(drawn) for part, drawn in parts.items()},
         "versions": {"python": platform.python_version(), **versions},
     }
-
-
-# ---- what is said ------------------------------------------------------------------------------------------
 
 
 def say_draw(frozen: cache.Cache, n_failures: int, parts: dict[str, list], rows: list[dict]) -> None:

@@ -116,9 +116,6 @@ class Cell(NamedTuple):
         return f"{self.method}_{self.subset}_{sizes}_seed{settings['SEED']}_{mark}"
 
 
-# ---- what to measure, and on what --------------------------------------------------------------------------
-
-
 def check_settings(settings: dict) -> None:
     """Refuse what no run can do, naming what is legal."""
     for name, legal in (("CATEGORIES", CATEGORY_NAMES), ("POOLING", prompts.POOLINGS)):
@@ -278,9 +275,6 @@ def left_out(
     return reasons
 
 
-# ---- run the cells -----------------------------------------------------------------------------------------
-
-
 def choose_parameters(methods: list[str], study: Study, maker: rerank.Maker) -> dict[str, dict]:
     """Published parameters or, with TUNE, those of the grid with the best R@1 on the tuning half."""
     used = {part for method in methods for part in rerank.parse(method)}
@@ -344,9 +338,6 @@ def run_cell(cell: Cell, study: Study, maker: rerank.Maker, texts, chosen: dict,
         bases = maker.pooled(cell.queries, rows, cell.pooling, settings["TAU"])
     methods = maker.make(rerank.parse(cell.method), chosen, bases)
     return rerank.rank(list(methods), cell.queries, study.gt, first=cell.subset == ALL)
-
-
-# ---- measure -----------------------------------------------------------------------------------------------
 
 
 def points(value: float | None) -> float | None:
@@ -423,9 +414,6 @@ def measure(cell: Cell, study: Study, ranked: list, settings: dict) -> dict:
             first = rerank.Ranked(before, study.before.tied[cell.queries], study.before.first[cell.queries])
             result["hubness"] = hubs(first, after, study.frozen.meta["file_names"])
     return result
-
-
-# ---- write and say -----------------------------------------------------------------------------------------
 
 
 def run_identity(study: Study, bank: banks.Bank | None, settings: dict) -> dict:

@@ -87,9 +87,6 @@ def check_settings(rounds: int, seed: int | None) -> None:
             raise UserError(f"{name} = {value}: should be 0 or more")
 
 
-# ---- read the sheets ---------------------------------------------------------------------------------------
-
-
 def read_sheets(study: drawn.Study) -> tuple[list[HandedIn], list[Finding]]:
     """Every sheet of the folder, and what is wrong with those that can't be read or have no clear rater."""
     handed_in, findings = [], []
@@ -181,9 +178,6 @@ def rate_rows(
     return rated, findings + clashes + ratings.doubles(rated, "overlap")
 
 
-# ---- decide ------------------------------------------------------------------------------------------------
-
-
 def decide(labels: Labels, adjudicated: Labels) -> tuple[list[Item], list[int]]:
     """One label an item, and the items that wait for a person: no majority, and not adjudicated.
 
@@ -201,9 +195,6 @@ def decide(labels: Labels, adjudicated: Labels) -> tuple[list[Item], list[int]]:
             how = "one rater" if len(given) == 1 else "all agree" if same else "majority"
             decided.append(Item(idx, *by_majority, how, len(given)))
     return decided, waiting
-
-
-# ---- measure -----------------------------------------------------------------------------------------------
 
 
 def distribution(items: list[Item], waiting: int) -> list[dict]:
@@ -329,9 +320,6 @@ def rater_rows(
             row |= {name: counts[name], f"share_{name}": rounded(counts[name] / len(given)) if given else ""}
         rows.append(row)
     return rows
-
-
-# ---- write and say -----------------------------------------------------------------------------------------
 
 
 def save(path: Path, rows: list[dict], columns: list[str]) -> None:

@@ -89,9 +89,6 @@ def check_settings(examples: int, dpi: int) -> None:
         raise UserError(f"FIGURE_DPI = {dpi}: should be 50 to 1200")
 
 
-# ---- read --------------------------------------------------------------------------------------------------
-
-
 def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Study:
     """Everything that earlier steps wrote and that belongs to this cache."""
     content, notes = find_cache(cache_dir, result_dir)
@@ -232,9 +229,6 @@ def read_improvements(
             "category templates, is about the earlier labels. Run `python improve_subset.py` again"
         )
     return index, [files.read_json(folder / name) | {"file": name} for name in index["cells"]]
-
-
-# ---- tables ------------------------------------------------------------------------------------------------
 
 
 def digits(value: float | None, n: int = 6) -> str:
@@ -573,9 +567,6 @@ def summaries(study: Study, examples: int) -> dict[str, list[dict]]:
         csvs["figures/hubness"] = hubness_rows(net, study.cells)
     csvs["summary_cautions"] = caution_rows(study, csvs)
     return {name: rows for name, rows in csvs.items() if rows}
-
-
-# ---- write and say -----------------------------------------------------------------------------------------
 
 
 def write_csvs(folder: Path, csvs: dict[str, list[dict]]) -> dict[str, tables.Csv]:

@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
     caution: str
 
 
-# ---- coefficients of frequency tables; `weights` may have leading axes (bootstrap rounds) ---------------
+# Coefficients of frequency tables; `weights` may have leading axes (bootstrap rounds).
 
 
 def cohen_kappa(tables: np.ndarray) -> np.ndarray:
@@ -119,9 +119,6 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """above / below, nan where below is 0 (it is a difference of whole numbers there, so exactly 0)."""
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
-
-
-# ---- from a matrix of ratings to estimates with intervals -------------------------------------------------
 
 
 def assess(

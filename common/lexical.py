@@ -133,9 +133,6 @@ def _standardised(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return torch.where(spread > 1e-9, centred / spread, torch.zeros_like(values))
 
 
-# ---- leaving the query caption out -------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class _Pairs:
     """Pairs of a query and an image that has the query caption, or a copy of it, among its captions."""
@@ -213,9 +210,6 @@ def _assembled(query, document, pairs: _Pairs, own_documents) -> Lexical:
     # Built from its parts, so that a score of zero stays stored: it stands in place of one that leaks.
     own = sp.csr_array((values, pairs.image, indptr), shape=shape)
     return Lexical(query, document.T.tocsr(), own)
-
-
-# ---- sparse rows -------------------------------------------------------------------------------------------
 
 
 def _binary(matrix: sp.csr_array) -> sp.csr_array:

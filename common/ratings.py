@@ -63,9 +63,6 @@ class Finding(NamedTuple):
     is_report: bool = False
 
 
-# ---- names ----------------------------------------------------------------------------------------------
-
-
 def is_sheet(path: Path) -> bool:
     """Whether a file is named like a handed-in sheet; lock files (`~$`, `.~lock`) begin otherwise."""
     return path.name.casefold().startswith("assign_") and path.suffix.casefold() in TABLES and path.is_file()
@@ -104,9 +101,6 @@ def who(path: Path, annotators: list[str]) -> tuple[str, str] | None:
     if not re.fullmatch(r"[^\W_]+", name):
         return None
     return sheet, name.upper() if len(name) == 1 else name.casefold()
-
-
-# ---- one row --------------------------------------------------------------------------------------------
 
 
 def is_labelled(row: sheet_reader.Row) -> bool:
@@ -206,9 +200,6 @@ def short(text: str, letters: int = 60) -> str:
     """The beginning of a long text, on one line."""
     text = " ".join(text.split())
     return text if len(text) <= letters else text[: letters - 3] + "..."
-
-
-# ---- many rows ------------------------------------------------------------------------------------------
 
 
 def set_clashes_aside(ratings: list[Rating]) -> list[Finding]:
@@ -327,9 +318,6 @@ def _more_than_half(values: list[str]) -> str | None:
         return None
     value, n = Counter(values).most_common(1)[0]
     return value if 2 * n > len(values) else None
-
-
-# ---- in words -------------------------------------------------------------------------------------------
 
 
 def describe(findings: list[Finding], n_rows: Mapping[str, int]) -> list[str]:

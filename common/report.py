@@ -198,9 +198,6 @@ def _subsets(csv: Csv) -> dict[str, Table]:
     return found
 
 
-# ---- the page --------------------------------------------------------------------------------------------
-
-
 def html(
     csvs: dict[str, Csv], rendered: dict[str, Markup], drawn: dict[str, bytes], failure_dir: Path
 ) -> bytes:

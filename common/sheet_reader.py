@@ -108,9 +108,6 @@ def _plain(caption: str) -> str:
     return caption.lstrip("0") or "0" if caption.isascii() and caption.isdigit() else caption
 
 
-# ---- CSV ------------------------------------------------------------------------------------------------
-
-
 def _read_csv(
     data: bytes, captions: Mapping[int, str], columns: Mapping[str, str], required: tuple[str, ...]
 ) -> Sheet:
@@ -224,9 +221,6 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
     return sheet._replace(form=f"CSV, {name}")
 
 
-# ---- workbooks ------------------------------------------------------------------------------------------
-
-
 def _read_workbook(data: bytes, columns: Mapping[str, str], required: tuple[str, ...]) -> Sheet:
     """The rows of every worksheet that has our columns: people copy one inside the file, too."""
     try:
@@ -288,9 +282,6 @@ def _text(value) -> str:
         return str(int(value))
     # Control characters stand in the file as _x000D_ and the like.
     return re.sub("_x([0-9A-Fa-f]{4})_", lambda match: chr(int(match[1], 16)), str(value))
-
-
-# ---- both -----------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=100_000)  # the same few numbers stand in every rater's sheet

@@ -73,9 +73,6 @@ class Fragment(NamedTuple):
     column: str | None
 
 
-# ---- formats ---------------------------------------------------------------------------------------------
-
-
 def _signed(value: str) -> str:
     return f"{float(value):+.2f}".replace("-", MINUS)
 
@@ -107,9 +104,6 @@ FORMATS: dict[str, Callable[[str], str]] = {
 def shown(cell: str, form: str) -> str:
     """A CSV's cell as a reader sees it."""
     return NOTHING if cell == "" else FORMATS[form](cell)
-
-
-# ---- one table, two languages ----------------------------------------------------------------------------
 
 
 def figure(csv: Csv, position: int, column: str, form: str = "") -> Markup:
