@@ -6,8 +6,9 @@ deleted; the parts and the folders of unfinished unpacking are this module's own
 """
 
 # Why no library: pooch and py3-wget start a broken file again from zero, parfive asks for ranges only within
-# one run, pypdl resumes but doesn't verify (and brings aiohttp), robust-downloader doesn't look whether the
-# server kept to the range, and huggingface_hub's `http_get`, which does, isn't part of its public interface.
+# one run, robust-downloader doesn't look whether the server kept to the range, pypdl resumes, but needs aiohttp,
+# writes files of its own beside the target and leaves the hash to its caller, pyhaul needs Python 3.12, and
+# huggingface_hub's `http_get`, which does resume well, isn't part of its public interface.
 
 import contextlib
 import glob
