@@ -6,9 +6,9 @@ deleted; the parts and the folders of unfinished unpacking are this module's own
 """
 
 # Why no library: pooch and py3-wget start a broken file again from zero, parfive asks for ranges only within
-# one run, robust-downloader doesn't look whether the server kept to the range, pypdl resumes, but needs aiohttp,
-# writes files of its own beside the target and leaves the hash to its caller, pyhaul needs Python 3.12, and
-# huggingface_hub's `http_get`, which does resume well, isn't part of its public interface.
+# one run, robust-downloader doesn't look whether the server kept to the range, pypdl resumes, but needs
+# aiohttp, writes files of its own beside the target and leaves the hash to its caller, pyhaul needs Python
+# 3.12, and huggingface_hub's `http_get`, which does resume well, isn't part of its public interface.
 
 import contextlib
 import glob
@@ -299,9 +299,9 @@ def _download(archive: Archive, part: Path) -> None:
             # New is what no attempt had: a server that starts from zero each time would never be given up.
             in_vain, most = (0, have) if have > most else (in_vain + 1, most)
             if in_vain == ATTEMPTS:
-                kept = f"{shown(part)} holds {have:,} of {archive.size:,} bytes; " if have else ""
+                kept = f"{shown(part)} holds {have:,} of {archive.size:,} bytes. " if have else ""
                 raise UserError(
-                    f"{archive.url} could not be fetched ({reason}). {kept}run the same command again to go "
+                    f"{archive.url} could not be fetched ({reason}). {kept}Run the same command again to go "
                     f"on, or {_by_hand(part.with_suffix(''))}"
                 )
             if have < archive.size:
@@ -377,8 +377,8 @@ def _first_byte(response: http.client.HTTPResponse, archive: Archive, part: Path
 
 
 def _words(error) -> str:
-    """An exception as words; some have none."""
-    return str(error) or type(error).__name__
+    """An exception as words; some have none, and some a number before them that says nothing more."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _unpack(path: Path, inside: str, target: Path, names: list[str] | None = None) -> None:

@@ -248,7 +248,7 @@ def test_ten_interruptions(photos, how):
 
 def test_a_run_that_gave_up_is_taken_up_by_the_next(photos):
     photos.server.plan = [{"stop": 5_000}] + [{"status": 503}] * download.ATTEMPTS
-    with pytest.raises(UserError, match=r"HTTP 503.*5,000 of [\d,]+ bytes; run the same command again"):
+    with pytest.raises(UserError, match=r"HTTP 503.*5,000 of [\d,]+ bytes. Run the same command again"):
         photos.fetch()
     assert len(photos.server.requests) == 1 + download.ATTEMPTS
     photos.fetch()
@@ -453,7 +453,8 @@ def test_a_name_that_does_not_resolve(photos, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(UserError, match=rf"Name or service not known.*{re.escape(download.MIRROR)}"):
+    told = rf"\(Name or service not known\)\. Run the same command.*{re.escape(download.MIRROR)}"
+    with pytest.raises(UserError, match=told):
         photos.fetch()
 
 
