@@ -236,8 +236,8 @@ def fill_maker(maker: rerank.Maker, bank: banks.Bank | None, texts: text_cache.T
     """Give the maker its bank; returns why it has none, or "" if it has."""
     if bank is None:
         return (
-            "there is no bank of captions: put captions_train2017.json into data/annotations/ "
-            "(data/README.md says which archive holds it), or set BANK_FILE"
+            "there is no bank of captions: `python main.py --download True` puts captions_train2017.json "
+            "into data/annotations/ (data/README.md: by hand), or set BANK_FILE"
         )
     rows = bank.embeddings
     if rows is None:

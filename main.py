@@ -1,6 +1,8 @@
 """Step 1 of 6: sample COCO, encode it with a frozen CLIP, and measure zero-shot retrieval.
 
 Run:    python main.py
+        python main.py --download True                  (fetches COCO first, once)
+        torchrun --nproc-per-node 4 main.py             (a process for each of 4 GPUs)
 Reads:  data/val2017/ and data/annotations/captions_val2017.json (data/README.md says where to get them),
         or the bundled sample in data/sample/ as long as data/val2017/ isn't there
 Writes: cache/ (frozen embeddings and what their rows are), final_results/baseline.json
@@ -14,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import cache, coco, encoder, files, meta, ranking, statistics
+from common import cache, coco, download, encoder, files, meta, ranking, statistics
 from common.distributed import Team, together
 from common.errors import UserError, list_rows, reported
 from common.settings import PROJECT_DIR, override, shown
@@ -31,6 +33,7 @@ RESULT_DIR: str = "final_results"  # baseline.json
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 DTYPE: str = "float32"  # float32, bfloat16, float16; the study's is float32
 BATCH_SIZE: int = 64  # items at once; halved by itself where a GPU's memory is too small
+DOWNLOAD: bool = False  # True: fetch what is missing of COCO (1.1 GB) to IMAGE_DIR and beside ANNOTATION_FILE
 # ------------------------------------------------------------------------------------------------------------
 
 COCO_IMAGE_DIR = PROJECT_DIR / "data" / "val2017"
@@ -51,6 +54,19 @@ class Data(NamedTuple):
     cache_dir: Path
     result_dir: Path
     bundled_sample: bool
+
+
+def fetch(image_dir: Path, annotation_file: Path) -> None:
+    """Get what is missing of COCO, and say what was written."""
+    if annotation_file.name != download.VAL_CAPTIONS:
+        raise UserError(
+            f"DOWNLOAD = True fetches COCO's {download.VAL_CAPTIONS}, but ANNOTATION_FILE is "
+            f"{shown(annotation_file)}: set it back, or set DOWNLOAD = False"
+        )
+    waiting = "Another run fetches COCO; waiting for it ..."
+    written = download.fetch(image_dir, annotation_file.parent, on_wait=lambda: print(waiting))
+    for path in written:
+        print(f"Wrote {shown(path)}" + (" (may be deleted)" if path.suffix == ".zip" else ""))
 
 
 def choose_data(data: Data) -> Data:
@@ -85,7 +101,7 @@ def say_data(data: Data, sample: coco.Sample, num_images: int, seed: int) -> Non
     if data.bundled_sample:
         print("=" * 96)
         print("BUNDLED SAMPLE: data/val2017 isn't there, so small rendered scenes and a tiny CLIP stand in.")
-        print("For trying every step; its numbers say nothing about CLIP. data/README.md: how to get COCO.")
+        print("For trying every step; its numbers say nothing about CLIP. To get COCO: --download True")
         print("=" * 96)
     n_images, n_captions = len(sample.image_ids), len(sample.captions)
     print(f"Read {shown(data.annotation_file)}: {n_images:,} images, {n_captions:,} captions (seed {seed})")
@@ -192,8 +208,9 @@ def refuse_bad(bad: list[str], image_dir: Path, n: int) -> None:
     """All bad images in one message."""
     if bad:
         raise UserError(
-            f"{len(bad)} of {n:,} images in {shown(image_dir)} can't be used; no cache was written. Get them "
-            f"again (data/README.md says how), then run `python main.py`:\n{list_rows(bad)}"
+            f"{len(bad)} of {n:,} images in {shown(image_dir)} can't be used; no cache was written. Move "
+            "away what is cut off, then get COCO's again by `python main.py --download True`:\n"
+            + list_rows(bad)
         )
 
 
@@ -374,6 +391,9 @@ def main(team: Team) -> None:
     check_settings(NUM_IMAGES, CAPTIONS_PER_IMAGE, BATCH_SIZE)
     settings = {"SEED": SEED, "CAPTIONS_PER_IMAGE": CAPTIONS_PER_IMAGE, "DTYPE": DTYPE}
     settings |= {"DEVICE": DEVICE, "BATCH_SIZE": BATCH_SIZE}
+    if DOWNLOAD:
+        with team.leader_first():
+            fetch(IMAGE_DIR, ANNOTATION_FILE)
     data = choose_data(Data(MODEL_NAME, IMAGE_DIR, ANNOTATION_FILE, CACHE_DIR, RESULT_DIR, False))
     sample = coco.sample(coco.read_captions(data.annotation_file), NUM_IMAGES, CAPTIONS_PER_IMAGE, SEED)
     say_data(data, sample, NUM_IMAGES, SEED)

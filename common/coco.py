@@ -38,7 +38,8 @@ def read_captions(annotation_file: Path) -> COCO:
     path = Path(annotation_file)
     if not path.is_file():
         raise UserError(
-            f"{shown(path)} isn't there: data/README.md says which archive holds it and where it goes"
+            f"{shown(path)} isn't there. COCO's files come by `python main.py --download True`; "
+            "data/README.md says which archive holds them"
         )
     content = files.read_json(path)
     _check_captions(content, shown(path))

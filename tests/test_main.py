@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import model_folders
-from common import cache, coco, meta, ranking
+from common import cache, coco, download, meta, ranking
 from conftest import PROJECT, write_dataset
 
 
@@ -276,6 +276,36 @@ def test_the_bundled_sample_stands_in_loudly_and_apart(sample_run):
 
 
 # ---- in a process of its own: what only the system can do to a run -----------------------------------------
+
+
+def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatch, tiny_dataset):
+    """What `download.fetch` brings is tested on its own; here it only copies a folder."""
+    target = tmp_path / "fetched"
+    chosen = options | {
+        "image-dir": target / "val2017",
+        "annotation-file": target / "annotations" / "captions_val2017.json",
+        "download": "True",
+    }
+    asked = []
+
+    def fetch(image_dir, annotation_dir, on_wait):
+        asked.append((image_dir, annotation_dir))
+        shutil.copytree(tiny_dataset / "images", image_dir)
+        annotation_dir.mkdir()
+        shutil.copy(tiny_dataset / "captions.json", annotation_dir / "captions_val2017.json")
+        return [target / "val2017.zip", image_dir]
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    status, out, err = run_script("main.py", *arguments(chosen))
+    assert (status, err) == (0, "")
+    assert asked == [(target / "val2017", target / "annotations")]
+    assert f"Wrote {target}/val2017.zip (may be deleted)\nWrote {target}/val2017\nRead " in out
+    assert out.rstrip().endswith("Next: python failure.py")
+
+
+def test_download_of_another_dataset_is_refused(run_script, options):
+    status, _, err = run_script("main.py", *arguments(options, download=True))
+    assert status == 1 and err.startswith("error: DOWNLOAD = True fetches COCO's captions_val2017.json, but")
 
 
 def start(options: dict, **more) -> subprocess.Popen:
