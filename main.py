@@ -32,7 +32,7 @@ CACHE_DIR: str = "cache"  # frozen embeddings
 RESULT_DIR: str = "final_results"  # baseline.json
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 DTYPE: str = "float32"  # float32, bfloat16, float16; the study's is float32
-BATCH_SIZE: int = 64  # items at once; halved by itself where a GPU's memory is too small
+BATCH_SIZE: int = 32  # items at once; halved by itself where a GPU's memory is too small
 DOWNLOAD: bool = False  # True: fetch what is missing of COCO (1.1 GB) to IMAGE_DIR and beside ANNOTATION_FILE
 # ------------------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,11 @@ Any model with `get_image_features` and `get_text_features` works (CLIP, SigLIP,
 hub or from a folder. This is the only file of the project that imports transformers.
 """
 
+import collections
 import os
 import platform
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,20 +161,22 @@ class Encoder:
         )
 
     def _decoded(self, batches: list[list[Path]]) -> Iterator[tuple[dict, list[str]]]:
-        """Batches of processed images with the problems met, decoded two batches ahead of the computation.
+        """Batches of processed images, each with the problems met.
 
-        A GPU waits for pictures, so several threads decode for it. On a CPU one does: more would only take
-        cores from the model.
+        For a GPU, which waits for pictures, two batches are decoded ahead of its computation. A CPU takes
+        turns: all of its cores decode a batch, then all compute, since a thread that decodes beside the
+        computation holds up one of the computing ones, and thereby all.
         """
-        workers = 1 if self.device.type == "cpu" else min(DECODERS, os.cpu_count() or 1)
+        on_cpu = self.device.type == "cpu"
+        workers = torch.get_num_threads() if on_cpu else min(DECODERS, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
-            ahead = [[pool.submit(self._pixels, path) for path in batch] for batch in batches[:2]]
-            for number in range(len(batches)):
-                results = [future.result() for future in ahead.pop(0)]
-                if number + 2 < len(batches):
-                    ahead.append([pool.submit(self._pixels, path) for path in batches[number + 2]])
-                bad = [result for result in results if isinstance(result, str)]
-                yield ({} if bad else _stacked(results)), bad
+            ahead = collections.deque()
+            for batch in batches:
+                ahead.append([pool.submit(self._pixels, path) for path in batch])
+                if on_cpu or len(ahead) > 2:
+                    yield _results(ahead.popleft())
+            while ahead:
+                yield _results(ahead.popleft())
 
     def _pixels(self, path: Path) -> dict[str, torch.Tensor] | str:
         """One image as the model reads it, or what is wrong with it."""
@@ -331,6 +334,13 @@ def _unit_rows(features) -> torch.Tensor:
     """A tower's output as float32 rows of length 1 on the CPU: (n, dim)."""
     vectors = getattr(features, "pooler_output", features)  # a bare tensor before transformers 5
     return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu()
+
+
+def _results(futures: list[Future]) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """A decoded batch, and what was wrong with it; a batch with a problem is empty."""
+    results = [future.result() for future in futures]
+    bad = [result for result in results if isinstance(result, str)]
+    return ({} if bad else _stacked(results)), bad
 
 
 def _stacked(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
