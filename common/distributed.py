@@ -131,11 +131,8 @@ def together(main):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         store, number, size = next(dist.rendezvous("env://"))
         team = Team(number, size, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
-        _share_cores(team)
         try:
-            dist.init_process_group(
-                "gloo", store=dist.PrefixStore("team", store), rank=number, world_size=size, timeout=PATIENCE
-            )
+            _join(team, store)
             with contextlib.nullcontext() if team.leads else _silence():
                 main(team)
             dist.destroy_process_group()
@@ -147,11 +144,24 @@ def together(main):
     return run
 
 
-def _share_cores(team: Team) -> None:
-    """Deal a machine's cores to its processes: torchrun gives each of several one thread, if not told."""
+def _join(team: Team, store) -> None:
+    """Connect the processes, and deal a machine's cores to those that it runs.
+
+    torchrun gives each of several processes one thread, if not told otherwise. Raises UserError where the
+    processes can't reach one another.
+    """
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
         allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         torch.set_num_threads(max(1, len(allowed) // team.local_size))
+    store = dist.PrefixStore("team", store)
+    try:
+        dist.init_process_group("gloo", store=store, rank=team.number, world_size=team.size, timeout=PATIENCE)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the processes of this run can't reach one another ({reason}). GLOO_SOCKET_IFNAME names the "
+            "network interface that they should use, for example eth0"
+        ) from error
 
 
 def _is_first(store) -> bool:
