@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -89,23 +88,11 @@ def differences(found: dict, wanted: dict) -> list[str]:
 
 @contextlib.contextmanager
 def locked(folder: Path, stem: str, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Let one run at a time make the cache of this stem; `on_wait` is called where another one does.
-
-    The system releases the lock of a process that dies, so a killed run never leaves it behind.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / f".lock_{stem}")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        on_wait()
-        lock.acquire()
-    try:
+    """Let one run at a time make the cache of this stem; `on_wait` is called where another one does."""
+    with files.locked(folder / f".lock_{stem}", on_wait):
         for leftover in folder.glob(f".*_{stem}.*.tmp"):  # of a run that was killed while it wrote
             leftover.unlink()
         yield
-    finally:
-        lock.release()
 
 
 class Shards:

@@ -23,14 +23,13 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 from tqdm import tqdm
 
-from common import coco
+from common import coco, files
 from common.errors import UserError, list_rows
 from common.settings import shown
 
@@ -101,7 +100,7 @@ def fetch(
     if not _missing_captions(annotation_dir) and not _missing_images(image_dir, annotation_dir):
         return []
     try:
-        with _locked(image_dir.parent, on_wait):
+        with files.locked(image_dir.parent / ".lock_download", on_wait):
             return _fetch(image_dir, annotation_dir, images, annotations)
     except OSError as error:  # a full disk names no file, and `reported` would take that for a bug
         raise UserError(
@@ -169,22 +168,6 @@ def _sizes(folder: Path) -> dict[str, int | None]:
         for entry in entries:
             sizes[entry.name] = entry.stat().st_size if os.path.exists(entry) else None
     return sizes
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Let one run at a time fetch into this folder. The system releases the lock of a process that dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock_download")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        on_wait()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(*targets: Path) -> None:
