@@ -296,10 +296,7 @@ def test_without_a_bank_the_rest_runs(study, run_script, monkeypatch):
         pytest.skip("captions_train2017.json is there, and would be encoded")
     status, said, _ = run_script("improve_subset.py", *options)
     assert status == 0
-    assert (
-        "Left out: nnn: there is no bank of captions: put captions_train2017.json into data/annotations/"
-        in said
-    )
+    assert "Left out: nnn: there is no bank of captions: `python main.py --download True` puts" in said
     assert [row["method"] for row in study.index()["net_effects"]] == ["tfidf"]
 
 
