@@ -137,6 +137,7 @@ def together(main):
                 main(team)
             dist.destroy_process_group()
         except (UserError, OSError, KeyboardInterrupt):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends already
             if not _is_first(store):
                 sys.exit(1)
             raise

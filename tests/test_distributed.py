@@ -84,6 +84,7 @@ def test_machines_that_differ_are_refused(monkeypatch):
         Team(0, 2).check_same(versions, "libraries")
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(options, tmp_path):
     status, out, err = run(*TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "two")
     assert status == 0, err
