@@ -146,7 +146,8 @@ def freeze(data: Data, sample: coco.Sample, settings: dict, team: Team) -> Path:
     stem = meta.stem(len(sample.image_ids), name)
     meta_file = data.cache_dir / f"meta_{stem}.json"
     with alone_in(data.cache_dir, stem, team):
-        made = team.gather(meta_file.is_file())[0]
+        # Only the leader looks: a name looked up too early stays missing for a while on a network's disk.
+        made = team.gather(team.leads and meta_file.is_file())[0]
         with team.leader_first():
             source = encoder.locate(data.model_name, download=not made)
         wanted = identity(sample, data, source, settings)
@@ -163,6 +164,7 @@ def freeze(data: Data, sample: coco.Sample, settings: dict, team: Team) -> Path:
         else:
             if team.leads:
                 check_images(data.image_dir, sample.file_names)
+            team.wait()  # nobody encodes for a run that ends here
             img, txt, facts = encode(data, sample, source, shards, settings, team)
             if team.leads:
                 cache.write(data.cache_dir, img, txt, meta_content(sample, data, wanted, facts, name))
@@ -280,6 +282,7 @@ def evaluate(frozen: cache.Cache, settings: dict, team: Team) -> dict:
     # On the CPU unless DEVICE or torchrun chose a GPU: one start of CUDA takes as long as COCO's ranks.
     device = team.device(settings["DEVICE"])
     device = device if device.startswith("cuda") else "cpu"
+    encoder.check_device(device, "float64")
     share = ranking.count(frozen.txt, frozen.img, gt, team.share(len(gt)), device)
     found = ranking.total(team.gather(share), gt)
     ambiguous = coco.provably_ambiguous(frozen.meta["captions"], gt)

@@ -23,8 +23,8 @@ import torch.distributed as dist
 from common import files
 from common.errors import UserError
 
-# A process that dies is noticed at once, by its closed connection. Waiting itself is no error: a slow
-# machine's share may take hours longer than a fast one's.
+# A process that dies is noticed at once, by its closed connection; a machine that loses its power closes
+# none. Waiting itself is no error: a slow machine's share may take hours longer than a fast one's.
 PATIENCE = datetime.timedelta(days=7)
 
 

@@ -95,13 +95,11 @@ class Encoder:
 
     def move(self, device: str, dtype: str) -> None:
         """Put the model on a device in a precision. Raises UserError where the device can't compute in it."""
+        check_device(device, dtype)
         try:
-            probe = torch.ones(2, 2, device=device, dtype=DTYPES[dtype])
-            (probe @ probe).sum().item()
             self.model = self.model.to(device=device, dtype=DTYPES[dtype])
-        except (RuntimeError, TypeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"DEVICE = {device} with DTYPE = {dtype} doesn't work here ({reason})") from error
+        except RuntimeError as error:
+            raise _unusable(device, dtype, error) from error
         self.device, self.dtype = torch.device(device), DTYPES[dtype]
 
     def encode_images(self, paths: list[Path], batch_size: int) -> torch.Tensor:
@@ -233,6 +231,20 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
         encoder.move(device, dtype)
         check_agreement(reference, _probe(encoder, images, texts), device, dtype)
     return encoder
+
+
+def check_device(device: str, dtype: str) -> None:
+    """Raise UserError where a device can't compute in a precision, named as torch names it."""
+    try:
+        probe = torch.ones(2, 2, device=device, dtype=getattr(torch, dtype))
+        (probe @ probe).sum().item()
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise _unusable(device, dtype, error) from error
+
+
+def _unusable(device: str, dtype: str, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0]
+    return UserError(f"DEVICE = {device} doesn't work here in {dtype} ({reason}): set DEVICE = cpu")
 
 
 def check_agreement(reference: torch.Tensor, rows: torch.Tensor, device: str, dtype: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import model_folders
 from common import cache, coco, download, meta, ranking
@@ -251,7 +252,7 @@ def test_the_study_s_annotation_file_is_known_by_its_bytes(coco_dir):
         ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
         ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
         ({"dtype": "float8"}, "DTYPE = float8: should be one of float32, bfloat16, float16"),
-        ({"device": "quantum"}, "DEVICE = quantum with DTYPE = float32 doesn't work here"),
+        ({"device": "quantum"}, "DEVICE = quantum doesn't work here in float32"),
         ({"model_name": "/nowhere/clip"}, "MODEL_NAME = /nowhere/clip: there is no such folder"),
         ({"nonsense": 1}, "unknown option --nonsense"),
     ],
@@ -276,6 +277,14 @@ def test_the_bundled_sample_stands_in_loudly_and_apart(sample_run):
 
 
 # ---- in a process of its own: what only the system can do to a run -----------------------------------------
+
+
+def test_a_device_that_is_not_here_is_told_though_the_cache_is_there(run_script, options):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    assert run_script("main.py", *arguments(options))[0] == 0
+    status, _, err = run_script("main.py", *arguments(options, device="cuda"))
+    assert status == 1 and err.startswith("error: DEVICE = cuda doesn't work here in float64 (")
 
 
 def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatch, tiny_dataset):
