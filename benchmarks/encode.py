@@ -43,7 +43,7 @@ from common.settings import override  # noqa: E402
 
 # ---- settings ----------------------------------------------------------------------------------------------
 NUM_IMAGES: int = 192  # 5 captions each
-ROUNDS: int = 3
+ROUNDS: int = 3  # of all ways, in turn
 BATCH_SIZE: int = 32  # images, then captions, at once in ours: main.py's default
 DEVICE: str = "auto"  # auto, cpu, cuda
 HALF: str = "none"  # none, bfloat16, float16: one more row, ours in that precision
@@ -222,8 +222,8 @@ def collate(items):
 def clip_benchmark(towers, job: dict, clock: Clock):
     """clip-benchmark's own loop, with its own ranking.
 
-    Its command line starts 4 processes that decode. Here it is as many as ours has threads, which is better
-    for it: on a CPU one, since more would take cores from the model.
+    Its command line starts 4 processes that decode. Here it is one on a CPU, since more would take cores
+    from the model, and on a GPU as many as ours has threads.
     """
     from clip_benchmark.metrics import zeroshot_retrieval
 
@@ -328,12 +328,12 @@ def called(way: tuple[str, str]) -> str:
     return way[0] if way[1] == "float32" else ", ".join(way)
 
 
-def sample_ranks(device: str) -> None:
+def sample_ranks(device: str, batch_size: int) -> None:
     """Encode the bundled sample in two precisions in this process, and print whose rank changes."""
     file = SAMPLE / "annotations" / "captions_val2017.json"
     sample = coco.sample(coco.read_captions(file), sys.maxsize, CAPTIONS_PER_IMAGE, SEED)
     paths = [SAMPLE / "val2017" / name for name in sample.file_names]
-    job = {"paths": paths, "captions": sample.captions, "gt": sample.gt_img_index, "batch_size": BATCH_SIZE}
+    job = {"paths": paths, "captions": sample.captions, "gt": sample.gt_img_index, "batch_size": batch_size}
     rows, found = [], []
     for dtype in ("float32", "bfloat16"):
         towers = encoder.load(encoder.locate(str(SAMPLE / "clip")), device, dtype, paths, sample.captions)
@@ -379,7 +379,7 @@ def main() -> None:
         raise UserError(f"HALF = {HALF}: should be none, bfloat16 or float16")
     print(f"{measuring.machine()}. {measuring.load()} at the start\n")
     compare(NUM_IMAGES, ROUNDS, BATCH_SIZE, DEVICE, HALF)
-    say_sample(measuring.child(__file__, "--sample", DEVICE))
+    say_sample(measuring.child(__file__, "--sample", DEVICE, BATCH_SIZE))
     print(f"\n{measuring.load()} at the end")
 
 
@@ -387,6 +387,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         one(Path(sys.argv[2]), *sys.argv[3:])
     elif sys.argv[1:2] == ["--sample"]:
-        sample_ranks(sys.argv[2])
+        sample_ranks(sys.argv[2], int(sys.argv[3]))
     else:
         main()
