@@ -237,7 +237,8 @@ def encode(
         for rows in towers.stream_images(groups, batch_size):
             if isinstance(rows, encoder.BadImages):
                 bad.extend(rows.problems)
-            yield None if isinstance(rows, encoder.BadImages) else rows
+                rows = None
+            yield rows
 
     img = shards.encode("img", len(paths), images, "images", team)
     refuse_bad(sum(team.gather(bad), []), data.image_dir, len(paths))

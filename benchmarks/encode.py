@@ -251,7 +251,7 @@ def one(job_file: Path, way: str, dtype: str) -> None:
     job = json.loads(job_file.read_text(encoding="utf-8"))
     job["paths"] = [Path(path) for path in job["paths"]]
     source = encoder.locate(job["model"])
-    towers = encoder.load(source, job["device"], dtype, job["paths"][:8], job["captions"][:8])
+    towers = encoder.load(source, job["device"], dtype, job["paths"], job["captions"])
     clock = Clock()
     loaded = measuring.reset_peak()
     with clock.part("total"):

@@ -129,13 +129,13 @@ def _fetch(image_dir: Path, annotation_dir: Path, images: Archive, annotations: 
         written += _get(images, folder)
         _unpack(folder / images.name, "val2017", image_dir)
         written.append(image_dir)
-    missing = _missing_images(image_dir, annotation_dir)
-    if missing:
-        raise UserError(
-            f"{shown(annotation_dir / VAL_CAPTIONS)} names {len(missing)} images that {images.name} doesn't "
-            "hold, so it isn't the official file. Move it away and run the same command again, or set "
-            f"DOWNLOAD = False:\n{list_rows(missing)}"
-        )
+        missing = _missing_images(image_dir, annotation_dir)
+        if missing:
+            raise UserError(
+                f"{shown(annotation_dir / VAL_CAPTIONS)} names {len(missing)} images that {images.name} "
+                "doesn't hold, so it isn't the official file. Move it away and run the same command again, "
+                f"or set DOWNLOAD = False:\n{list_rows(missing)}"
+            )
     return written
 
 

@@ -112,9 +112,7 @@ class Encoder:
             raise rows
         return rows
 
-    def stream_images(
-        self, groups: list[list[Path]], batch_size: int
-    ) -> Iterator["torch.Tensor | BadImages"]:
+    def stream_images(self, groups: list[list[Path]], batch_size: int) -> Iterator[torch.Tensor | BadImages]:
         """Rows of one group of images after the other, or what would be raised for it.
 
         As `encode_images` for each group, but decoding runs ahead into the next group, so that a GPU doesn't

@@ -60,20 +60,22 @@ def count(txt: torch.Tensor, img: torch.Tensor, gt_img_index, captions: range, d
     """
     gt = torch.as_tensor(np.asarray(gt_img_index, dtype=np.int64))
     _check(txt, img, gt)
-    best_own = _best_own_scores(txt, img, gt).to(device)  # (n_images,)
+    own_scores = _own_scores(txt, img, gt)  # (n_captions,)
+    best_own = torch.full((len(img),), -torch.inf).scatter_reduce_(0, gt, own_scores, "amax").to(device)
+    share = slice(captions.start, captions.stop)
+    positives, own = own_scores[share, None].to(device), gt[share]
     n = len(captions)
     found = Ranking(
         rank=np.ones(n, dtype=np.int64),
         tied=np.zeros(n, dtype=bool),
-        positive_score=_own_scores(txt, img, gt, captions).numpy(),
+        positive_score=own_scores[share].numpy(),
         best_other=np.zeros(n, dtype=np.int64),
         best_other_score=np.full(n, -np.inf, dtype=np.float32),
         image_rank=np.zeros(len(img), dtype=np.int64),
         image_tied=np.zeros(len(img), dtype=bool),
     )
-    positives = torch.from_numpy(found.positive_score).to(device)[:, None]  # (n, 1)
-    for rows, columns, block in _blocks(txt, img, captions, device):  # ours to change
-        _leave_out_own(block, gt[captions.start + rows.start : captions.start + rows.stop], columns)
+    for rows, columns, block in _blocks(txt[share], img, device):  # ours to change
+        _leave_out_own(block, own[rows], columns)
         at_least = (block >= positives[rows]).sum(1)
         found.rank[rows] += at_least.cpu().numpy()
         found.tied[rows] |= (at_least > (block > positives[rows]).sum(1)).cpu().numpy()
@@ -108,23 +110,22 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     return float(np.mean(1.0 / ranks))
 
 
-def _blocks(txt: torch.Tensor, img: torch.Tensor, captions: range, device):
+def _blocks(txt: torch.Tensor, img: torch.Tensor, device):
     """`scores` of BLOCK captions and GALLERY_BLOCK images at a time: (rows, columns, (n, m) float32).
 
-    `rows` counts within `captions`. Columns come in ascending order for each row, so that the first of equal
-    maxima is found. All blocks share one buffer, and `count` puts its results into arrays made beforehand:
-    small results kept between large temporary ones stop the allocator from reusing memory (2.5 GB at COCO's
-    size).
+    Columns come in ascending order for each row, so that the first of equal maxima is found. All blocks share
+    one buffer, and `count` puts its results into arrays made beforehand: small results kept between large
+    temporary ones stop the allocator from reusing memory (2.5 GB at COCO's size).
     """
-    shape = min(BLOCK, len(captions)), min(GALLERY_BLOCK, len(img))
+    shape = min(BLOCK, len(txt)), min(GALLERY_BLOCK, len(img))
     products = torch.empty(shape[0] * shape[1], dtype=torch.float64, device=device)
     rounded = torch.empty_like(products, dtype=torch.float32)
     for first in range(0, len(img), GALLERY_BLOCK):
         columns = slice(first, min(first + GALLERY_BLOCK, len(img)))
         gallery = img[columns].to(device).double().T
-        for start in range(0, len(captions), BLOCK):
-            rows = slice(start, min(start + BLOCK, len(captions)))
-            part = txt[captions.start + rows.start : captions.start + rows.stop].to(device).double()
+        for start in range(0, len(txt), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(txt)))
+            part = txt[rows].to(device).double()
             n, m = len(part), gallery.shape[1]
             block = torch.mm(part, gallery, out=products[: n * m].view(n, m))
             yield rows, columns, rounded[: n * m].view(n, m).copy_(block)
@@ -136,20 +137,13 @@ def _leave_out_own(block: torch.Tensor, own: torch.Tensor, columns: slice) -> No
     block[inside.to(block.device), (own[inside] - columns.start).to(block.device)] = -torch.inf
 
 
-def _own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor, captions: range) -> torch.Tensor:
-    """The score of each caption with its own image: (len(captions),) float32."""
-    result = torch.empty(len(captions))
-    for start in range(captions.start, captions.stop, BLOCK):
-        rows = slice(start, min(start + BLOCK, captions.stop))
-        products = (txt[rows].double() * img[gt[rows]].double()).sum(1).float()
-        result[rows.start - captions.start : rows.stop - captions.start] = products
+def _own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
+    """The score of each caption with its own image: (n_captions,) float32."""
+    result = torch.empty(len(txt))
+    for start in range(0, len(txt), BLOCK):
+        rows = slice(start, start + BLOCK)
+        result[rows] = (txt[rows].double() * img[gt[rows]].double()).sum(1).float()
     return result
-
-
-def _best_own_scores(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
-    """The highest score among each image's own captions: (n_images,) float32, -inf where it has none."""
-    best = torch.full((len(img),), -torch.inf)
-    return best.scatter_reduce_(0, gt, _own_scores(txt, img, gt, range(len(txt))), "amax")
 
 
 def _check(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> None:

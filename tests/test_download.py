@@ -26,8 +26,8 @@ import pytest
 
 from common import download
 from common.errors import UserError
+from conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 NAMES = [f"{number:012d}.jpg" for number in (139, 285, 632, 724, 776, 785)]
 
 
