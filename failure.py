@@ -18,24 +18,13 @@ import PIL
 import torch
 from tqdm import tqdm
 
-from common import (
-    adjudication,
-    cache,
-    coco,
-    files,
-    fonts,
-    meta,
-    page,
-    pictures,
-    ranking,
-    sampling,
-    sheet_reader,
-    sheets,
-    spellings,
-)
+from common import files, sampling
+from common.annotation import fonts, page, pictures
 from common.errors import UserError, list_rows, reported
+from common.labels import adjudication, sheet_reader, sheets, spellings
+from common.labels.taxonomy import LANGUAGES
+from common.retrieval import cache, coco, meta, ranking
 from common.settings import PROJECT_DIR, override, shown
-from common.taxonomy import LANGUAGES
 
 # ---- settings ----------------------------------------------------------------------------------------------
 SAMPLE_SIZE: int = 200  # failures to label: OVERLAP_SIZE + PER_ANNOTATOR x the number of ANNOTATORS

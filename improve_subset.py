@@ -20,26 +20,14 @@ import scipy
 import torch
 from tqdm import tqdm
 
-from common import bank as banks
-from common import (
-    cache,
-    files,
-    hubness,
-    meta,
-    net_effect,
-    placebo,
-    prompts,
-    ranking,
-    rerank,
-    sampling,
-    sheet_reader,
-    sheets,
-    spellings,
-    text_cache,
-)
+from common import files, sampling
 from common.errors import UserError, reported
+from common.fixes import bank as banks
+from common.fixes import hubness, net_effect, placebo, prompts, rerank
+from common.labels import sheet_reader, sheets, spellings
+from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
+from common.retrieval import cache, meta, ranking, text_cache
 from common.settings import PROJECT_DIR, override, shown
-from common.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
 METHODS: list[str] = [  # what to try: one part, or one of each kind joined by +

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import cache, coco, download, encoder, files, meta, ranking, statistics
-from common.distributed import Team, together
+from common import files, statistics
 from common.errors import UserError, list_rows, reported
+from common.retrieval import cache, coco, download, encoder, meta, ranking
+from common.retrieval.distributed import Team, together
 from common.settings import PROJECT_DIR, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------

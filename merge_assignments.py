@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import adjudication, agreement, drawn, files, ratings, sheet_reader, sheets, statistics
+from common import files, statistics
 from common.errors import UserError, list_rows, reported
-from common.ratings import Finding, Labels, Rating, label, raters_of
+from common.labels import adjudication, agreement, drawn, ratings, sheet_reader, sheets
+from common.labels.ratings import Finding, Labels, Rating, label, raters_of
+from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 from common.settings import override, shown
-from common.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
 STRICT: bool = True  # any problem stops the merge; False: bad rows are left out, listed in problems.csv

@@ -17,10 +17,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from common import cautions, figures, files, meta, report, sheet_reader, sheets, spellings, statistics, tables
+from common import files, statistics
 from common.errors import UserError, list_rows, reported
+from common.labels import sheet_reader, sheets, spellings
+from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
+from common.report import cautions, document, figures, tables
+from common.retrieval import meta
 from common.settings import override, shown
-from common.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 
 # ---- settings ----------------------------------------------------------------------------------------------
 EXAMPLES_PER_CATEGORY: int = 3  # failures of each category shown in the report; 0 means none
@@ -80,10 +83,10 @@ class Study(NamedTuple):
 
 def check_settings(examples: int, dpi: int) -> None:
     """Refuse what no run can do, naming what is legal."""
-    if not 0 <= examples <= report.MOST_EXAMPLES:
+    if not 0 <= examples <= document.MOST_EXAMPLES:
         raise UserError(
-            f"EXAMPLES_PER_CATEGORY = {examples}: should be 0 to {report.MOST_EXAMPLES}, so that the report "
-            "stays small enough to be sent"
+            f"EXAMPLES_PER_CATEGORY = {examples}: should be 0 to {document.MOST_EXAMPLES}, so that the "
+            "report stays small enough to be sent"
         )
     if not 50 <= dpi <= 1200:
         raise UserError(f"FIGURE_DPI = {dpi}: should be 50 to 1200")
@@ -606,7 +609,7 @@ def write_figures(folder: Path, csvs: dict[str, tables.Csv], dpi: int) -> dict[s
 def remove_earlier(folder: Path, written: set[str]) -> list[str]:
     """Delete what an earlier run of this step wrote and this one has nothing for; returns the names."""
     ours = [f"figures/{name}.{kind}" for name in figures.FIGURES for kind in ("csv", "png", "pdf")]
-    ours += [f"tables/{name}.tex" for name in report.LATEX_TABLES]
+    ours += [f"tables/{name}.tex" for name in document.LATEX_TABLES]
     ours += [path.name for path in folder.glob("summary_*.csv")]
     stale = [name for name in ours if name not in written and (folder / name).is_file()]
     for name in stale:
@@ -688,14 +691,14 @@ def main() -> None:
 
     csvs = write_csvs(study.folder, summaries(study, EXAMPLES_PER_CATEGORY))
     drawn = write_figures(study.folder, csvs, FIGURE_DPI)
-    rendered = {name: tables.render(table) for name, table in report.tables_of(csvs).items()}
+    rendered = {name: tables.render(table) for name, table in document.tables_of(csvs).items()}
     written = {f"{name}.csv" for name in csvs} | {
         f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")
     }
-    for name in sorted(rendered.keys() & report.LATEX_TABLES):
+    for name in sorted(rendered.keys() & document.LATEX_TABLES):
         files.write_bytes(study.folder / "tables" / f"{name}.tex", rendered[name].latex.encode("utf-8"))
         written.add(f"tables/{name}.tex")
-    page = report.html(csvs, {name: of.html for name, of in rendered.items()}, drawn, study.failure_dir)
+    page = document.html(csvs, {name: of.html for name, of in rendered.items()}, drawn, study.failure_dir)
     files.write_bytes(study.folder / "report.html", page)
     stale = remove_earlier(study.folder, written)
     say_result(csvs)

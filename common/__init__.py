@@ -1,5 +1,16 @@
-"""Parts that two or more of the five scripts share, one subject a file.
+"""What the five scripts are made of, in five wings on common ground.
 
-The contract: nothing here prints (a progress bar excepted), owns a path, reads a script's settings or
-imports a script. Everything a user can cause is raised as `errors.UserError`, whose text is complete.
+    settings errors files say    ground: no subject of the study
+    statistics sampling          numbers: intervals, draws
+    retrieval/                   images and captions to frozen embeddings, embeddings to ranks
+    labels/                      what people say of failures: sheets, ratings, one label an item
+    annotation/                  what annotators get: pages, pictures, folders
+    fixes/                       training-free methods and their honest measurement
+    report/                      tables, figures, one document
+
+Ground, retrieval, labels, annotation, report: a file imports from its own wing and from those before it.
+fixes stands beside annotation and report: neither knows the other, they meet in files on disk.
+
+Nothing here prints (a progress bar, `--help` and the one line of an error excepted), owns a path, reads a
+script's settings or imports a script. What a user can cause is raised as `errors.UserError`.
 """

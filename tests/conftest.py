@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.support import PROJECT
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def run_script(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def tiny_clip_folder(tmp_path_factory) -> Path:
-    import model_folders  # imports transformers, which many tests don't need
+    from tests.support import model_folders  # imports transformers, which many tests don't need
 
     return model_folders.tiny_clip(tmp_path_factory.mktemp("models") / "tiny-clip")
 
@@ -73,7 +73,7 @@ def sample_run(tmp_path_factory) -> tuple[str, Path]:
 @pytest.fixture(scope="session")
 def sample_cache(sample_run):
     """The bundled sample's Cache."""
-    from common import cache, meta
+    from common.retrieval import cache, meta
 
     return cache.load(meta.find(sample_run[1]))
 

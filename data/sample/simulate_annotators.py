@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import world
 
-from common import files, meta
+from common import files
 from common.errors import UserError, list_rows, reported
+from common.labels.sheets import COLUMNS, unguarded
+from common.retrieval import meta
 from common.settings import override, shown
-from common.sheets import COLUMNS, unguarded
 
 # ---- settings ------------------------------------------------------------------------------------
 ANNOTATORS: list[str] = ["A", "B", "C"]  # whose sheets to fill, by the letter in the file's name

@@ -1,0 +1,1 @@
+"""What annotators get: pages, pictures, folders. Imports ground, retrieval and labels."""

@@ -1,0 +1,161 @@
+"""The annotation page: one HTML file with everything in it, for one annotator, opened from the disk.
+
+The template, its style, its script and its words in each language lie beside this file (page.html.j2,
+page.css, page.js, page_texts.json). Captions travel as JSON, in which no character can end the block.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from common.errors import UserError
+from common.labels import sheets, spellings
+from common.labels.taxonomy import CATEGORIES, LANGUAGES, PRECEDENCE, SUBTYPES, Label
+
+HERE = Path(__file__).parent
+TEXTS = json.loads((HERE / "page_texts.json").read_text(encoding="utf-8"))
+MAX_BYTES = 25_000_000  # of a page
+PHOTO_BYTES = 12_000, 75_000  # of a photograph: fewer show too little to judge by, more show nothing new
+
+
+class Item(NamedTuple):
+    """One failure on a page, in the order in which the page shows them."""
+
+    idx: int
+    caption: str
+    gt: int  # image row
+    pred: int  # image row
+    part: str  # "overlap" or "own"
+
+
+class Key(NamedTuple):
+    """A key under its name for screen readers (aria-keyshortcuts) and as it is shown."""
+
+    name: str
+    cap: str
+
+
+ACTIONS = (
+    *(("previous", Key("ArrowLeft", "←")), ("next", Key("ArrowRight", "→")), ("skip", Key("S", "s"))),
+    *(("next_unlabelled", Key("N", "n")), ("clear", Key("X", "x")), ("undo", Key("Z", "z"))),
+    *(("load", Key("L", "l")), ("export", Key("E", "e")), ("help", Key("?", "?"))),
+)
+
+
+def photo_bytes(n_items: int) -> int:
+    """How many bytes each photograph of a page with so many items may have. Raises UserError: too many items.
+
+    A page holds two photographs an item, a third larger in base64, beside some 4 % of text and script.
+    """
+    least, most = PHOTO_BYTES
+    room = int(0.96 * MAX_BYTES * 3 / 4)
+    if room < 2 * n_items * least:
+        raise UserError(
+            f"OVERLAP_SIZE + PER_ANNOTATOR = {n_items} items on one page: it would pass "
+            f"{MAX_BYTES / 1e6:.0f} MB. At most {room // (2 * least)} fit; lower one of the two"
+        )
+    return min(most, room // (2 * n_items))
+
+
+def export_name(annotator: str) -> str:
+    """The file that a page exports, which step 4 reads."""
+    return f"assign_page_{annotator}.csv"
+
+
+def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: str, language: str) -> bytes:
+    """The whole page. `photos` holds a JPEG for each image row; `sample` identifies cache and draw, so that
+    labels which a browser kept never meet another sample's items. Raises UserError where it grows too large.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r} is none of {LANGUAGES}")
+    content = _content(annotator, items, photos, sample, language)
+    texts = TEXTS[language]
+    script, css = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    text = _template().render(
+        data=content,
+        n_items=len(items),
+        texts=texts,
+        heading=texts["heading"].format(name=annotator),
+        rules=_rules(annotator, language),
+        actions=ACTIONS,
+        policy=_policy(script, css),
+        script=Markup(script),
+        css=Markup(css),
+    )
+    page = text.encode("utf-8")
+    if len(page) > MAX_BYTES:
+        raise UserError(
+            f"the page of annotator {annotator} has {len(page) / 1e6:.1f} MB, more than "
+            f"{MAX_BYTES / 1e6:.0f}: lower OVERLAP_SIZE or PER_ANNOTATOR"
+        )
+    return page
+
+
+def _content(annotator: str, items: list[Item], photos: dict[int, bytes], sample: str, language: str) -> dict:
+    """What the page's script reads."""
+    return {
+        "annotator": annotator,
+        "storage_key": f"annotate:{sample}:{annotator}",
+        "export_name": export_name(annotator),
+        "columns": sheets.COLUMNS,
+        "items": [item._asdict() for item in items],
+        "photos": {row: base64.b64encode(jpeg).decode("ascii") for row, jpeg in photos.items()},
+        "ambiguous": "Ambiguous",
+        "categories": [_shown(label, language) for label in CATEGORIES],
+        "subtypes": [_shown(label, language) for label in SUBTYPES],
+        "spellings": {
+            "categories": spellings.CATEGORY_TABLE,
+            "subtypes": spellings.SUBTYPE_TABLE,
+            "columns": spellings.COLUMN_TABLE,
+        },
+        "texts": TEXTS[language],
+    }
+
+
+def _shown(label: Label, language: str) -> dict:
+    """What the page needs of a label."""
+    return {
+        "name": label.name,
+        "title": label.title(language),
+        "meaning": label.meaning(language),
+        "key": label.key,
+    }
+
+
+def _rules(annotator: str, language: str) -> list[str]:
+    """The rules of the guide, in short, with the precedence in the reader's words."""
+    titles = {label.name: label.title(language) for label in CATEGORIES}
+    arrow = "、" if language == "zh" else ", "
+    precedence = arrow.join(titles[name] for name in PRECEDENCE)
+    values = {"{precedence}": precedence, "{file}": export_name(annotator)}
+    rules = TEXTS[language]["rules"]
+    for name, value in values.items():
+        rules = [rule.replace(name, value) for rule in rules]
+    return rules
+
+
+def _policy(script: str, css: str) -> str:
+    """A Content-Security-Policy that lets this very script and style run, and nothing from anywhere else."""
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        for text in (script, css)
+    ]
+    return (
+        f"default-src 'none'; img-src data:; script-src 'sha256-{hashes[0]}'; "
+        f"style-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.j2")

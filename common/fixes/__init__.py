@@ -1,0 +1,1 @@
+"""Training-free methods and their honest measurement. Imports ground, retrieval and labels."""

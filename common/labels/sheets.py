@@ -1,0 +1,147 @@
+"""Annotators' tables: the columns of a sheet, and how one is written as CSV and as a workbook.
+
+A sheet holds what a person needs to judge one failure and nothing that could sway the label: no score, no
+rank. `idx` is the join key, and the caption's own text is the check on it.
+"""
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+from openpyxl import Workbook
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.worksheet.datavalidation import DataValidation
+from openpyxl.worksheet.worksheet import Worksheet
+
+from common import files
+from common.labels.taxonomy import CATEGORIES, CATEGORY_NAMES, SUBTYPE_NAMES, SUBTYPES
+
+COLUMNS = ["idx", "caption", "gt_img_idx", "pred_img_idx", "category", "ambiguous_subtype", "note"]
+FILLED_BY_PEOPLE = ("category", "ambiguous_subtype", "note")
+FREE_TEXT = ("caption", "note")  # columns in which a spreadsheet could find something to run
+
+RUNS = re.compile(r"'*[=+\-@\t]")  # quotes in front count too, so that taking one off is always right
+
+
+def guarded(text: str) -> str:
+    """A cell of a CSV sheet: one `'` in front of text that a spreadsheet would take for a formula.
+
+    That is text whose first character is one of `= + - @` or a tab, with any number of quotes before it:
+    `unguarded(guarded(text)) == text` for every text.
+    """
+    return "'" + text if RUNS.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Take off the quote that `guarded` put on. Other text, `'tis` for example, stays as it is.
+
+    A workbook holds captions without the quote, but one that was saved from an opened CSV has it: compare
+    a caption of a workbook with the cache both as it stands and unguarded.
+    """
+    return text[1:] if text.startswith("'") and RUNS.match(text) else text
+
+
+ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+FIXED_DATE = (2000, 1, 1, 0, 0, 0)  # the same workbook has the same bytes whenever it is written
+WIDTHS = {"idx": 9, "caption": 70, "gt_img_idx": 12, "pred_img_idx": 13}
+WIDTHS |= {"category": 14, "ambiguous_subtype": 20, "note": 40}
+TO_FILL = PatternFill("solid", fgColor="FFF7D6")
+
+
+def picture_path(part: str, idx: int) -> str:
+    """Where the picture of a failure lies, seen from the failure folder: `vis_A/fail_12.jpg`."""
+    return f"vis_{part}/fail_{idx}.jpg"
+
+
+def write_csv(path: Path, rows: list[dict], further_columns: tuple[str, ...] = ()) -> None:
+    """Write a sheet as CSV; captions and notes are `guarded`. Columns missing in a row stay blank."""
+    columns = [*COLUMNS, *further_columns]
+    cells = [{column: row.get(column, "") for column in columns} for row in rows]
+    for row in cells:
+        row.update({column: guarded(row[column]) for column in FREE_TEXT})
+    files.write_csv(path, columns, cells)
+
+
+def write_xlsx(path: Path, rows: list[dict], part: str) -> None:
+    """Write a sheet as a workbook: drop-down lists for the labels, and on each `idx` a link to its picture.
+
+    `part` names the pictures' folder (`vis_<part>`) beside the workbook. Captions are text cells, never
+    formulas. A second worksheet, `labels`, explains the legal labels. The same rows give the same bytes.
+    """
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "failures"
+    sheet.append(COLUMNS)
+    for number, row in enumerate(rows, start=2):
+        for column, name in enumerate(COLUMNS, start=1):
+            _set(sheet, number, column, row.get(name, ""))
+        sheet.cell(number, 1).hyperlink = picture_path(part, row["idx"])
+        sheet.cell(number, 1).style = "Hyperlink"
+    _lay_out(sheet, len(rows))
+    _offer(sheet, "category", CATEGORY_NAMES, len(rows))
+    _offer(sheet, "ambiguous_subtype", SUBTYPE_NAMES, len(rows))
+    _explain(book.create_sheet("labels"))
+    files.write_bytes(path, _with_fixed_dates(book))
+
+
+def _set(sheet: Worksheet, row: int, column: int, value: int | str) -> None:
+    """Put a value into a cell, text as text: openpyxl would make a formula of `=...` and refuse a bell."""
+    if value == "":
+        return
+    cell = sheet.cell(row, column)
+    if isinstance(value, str):
+        cell.value = ILLEGAL_IN_XML.sub("?", value)
+        cell.data_type = "s"
+        cell.quotePrefix = bool(RUNS.match(value))  # stays text when somebody edits the cell, too
+    else:
+        cell.value = value
+
+
+def _lay_out(sheet: Worksheet, n_rows: int) -> None:
+    """Column widths, wrapped text, a header that stays in view, and a tint on what is to be filled in."""
+    sheet.freeze_panes = "A2"
+    for column, name in enumerate(COLUMNS, start=1):
+        sheet.column_dimensions[sheet.cell(1, column).column_letter].width = WIDTHS[name]
+        sheet.cell(1, column).font = Font(bold=True)
+        for row in range(2, n_rows + 2):
+            cell = sheet.cell(row, column)
+            cell.alignment = Alignment(vertical="top", wrap_text=True)
+            if name in FILLED_BY_PEOPLE:
+                cell.fill = TO_FILL
+
+
+def _offer(sheet: Worksheet, name: str, legal: tuple[str, ...], n_rows: int) -> None:
+    """A drop-down list of the legal values on every row of a column; anything else is refused."""
+    column = sheet.cell(1, COLUMNS.index(name) + 1).column_letter
+    rule = DataValidation(type="list", formula1=f'"{",".join(legal)}"', allow_blank=True)
+    rule.showErrorMessage, rule.errorTitle = True, name
+    rule.error = "Legal: " + ", ".join(legal)
+    rule.add(f"{column}2:{column}{max(n_rows, 1) + 1}")
+    sheet.add_data_validation(rule)
+
+
+def _explain(sheet: Worksheet) -> None:
+    """The worksheet `labels`: every legal label, its names and what it means."""
+    sheet.append(["label", "long name", "meaning", "中文", "含义"])
+    for label in (*CATEGORIES, *SUBTYPES):
+        english, chinese = [label.title("en"), label.meaning("en")], [label.title("zh"), label.meaning("zh")]
+        sheet.append([label.name, *english, *chinese])
+    for column, width in zip("ABCDE", (16, 24, 90, 14, 60), strict=True):
+        sheet.column_dimensions[column].width = width
+        sheet[f"{column}1"].font = Font(bold=True)
+
+
+def _with_fixed_dates(book: Workbook) -> bytes:
+    """A workbook's bytes without the moment of writing, which openpyxl puts into the zip and core.xml."""
+    written, fixed = io.BytesIO(), io.BytesIO()
+    book.save(written)
+    with zipfile.ZipFile(written) as source, zipfile.ZipFile(fixed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "docProps/core.xml":
+                content = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"2000-01-01T00:00:00Z", content)
+            entry = zipfile.ZipInfo(name, FIXED_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(entry, content)
+    return fixed.getvalue()

@@ -1,0 +1,1 @@
+"""Tables, figures and one document. Imports ground, retrieval, labels and annotation, not fixes."""

@@ -1,0 +1,228 @@
+"""The frozen cache: embeddings made once, recognised by their fingerprints, and from then on only read.
+
+While a cache is being made its rows are kept in shards, in a folder of their own. A run that was killed goes
+on behind the last whole shard and ends in the same bytes as one that was not, since the boundaries of shards
+and batches are fixed.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common import files
+from common.errors import UserError
+from common.retrieval import meta
+from common.retrieval.distributed import ALONE, Team
+from common.settings import shown
+
+SHARD_FORMAT = 2  # another number wherever what a shard holds changes, so that old ones count for nothing
+SHARD = {"img": 128, "txt": 1024}  # rows: some ten seconds of a laptop's work
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A cache in memory. Both tensors float32, rows of length 1."""
+
+    img: torch.Tensor  # (n_images, dim)
+    txt: torch.Tensor  # (n_captions, dim)
+    meta: dict
+    meta_file: Path
+
+
+def load(meta_file: Path) -> Cache:
+    """Read a cache and check it against its own fingerprints.
+
+    Raises UserError where a file is missing, cut off, or holds other numbers than were written.
+    """
+    content = meta.read(meta_file)
+    tensors = {kind: _read_tensor(_beside(meta_file, kind), content, kind) for kind in ("img", "txt")}
+    return Cache(tensors["img"], tensors["txt"], content, Path(meta_file))
+
+
+def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, content: dict) -> Path:
+    """Write a cache; returns its meta file, which comes last and so says that the others are whole.
+
+    img (n_images, dim) and txt (n_captions, dim): rows of length 1 to 1e-4. `content` needs the fields of
+    `meta.FIELDS`; the fingerprints of rows and tensors are added here. Raises ValueError for another number
+    of rows, and UserError for rows that aren't of length 1, which a model in half precision can give.
+    """
+    expected = {"img": len(content["sampled_img_ids"]), "txt": len(content["captions"])}
+    fingerprints = dict(content["fingerprints"]) | {"rows": meta.rows_fingerprint(content)}
+    stem = meta.stem(content["num_images"], content["model"])
+    for kind, tensor in (("img", img), ("txt", txt)):
+        tensor = tensor.float().contiguous()
+        if tensor.shape[0] != expected[kind]:
+            raise ValueError(f"{kind}: {expected[kind]} rows are needed, got {tuple(tensor.shape)}")
+        bad = int(((tensor.norm(dim=1) - 1).abs() < 1e-4).logical_not().sum())  # a NaN is bad too
+        if bad:
+            raise UserError(
+                f"the model gave {bad} of {len(tensor)} {kind} rows that have no direction (not finite, or "
+                "zero). Set DTYPE = float32; where it is already, get the weights again"
+            )
+        fingerprints[kind] = _tensor_fingerprint(tensor)
+        files.write_bytes(folder / f"{kind}_{stem}.pt", _tensor_bytes(tensor))
+    meta_file = folder / f"meta_{stem}.json"
+    files.write_json(meta_file, {**content, "fingerprints": fingerprints})
+    return meta_file
+
+
+def differences(found: dict, wanted: dict) -> list[str]:
+    """What a cache holds otherwise than the settings ask for: `field: cache x, settings y`.
+
+    A wanted value of None is one that can't be known here (a model that isn't on this machine).
+    """
+    flat = {**found, **found["fingerprints"]}
+    return [
+        f"{field}: the cache has {flat.get(field)!r}, the settings ask for {value!r}"
+        for field, value in wanted.items()
+        if value is not None and flat.get(field) != value
+    ]
+
+
+@contextlib.contextmanager
+def locked(folder: Path, stem: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Let one run at a time make the cache of this stem; `on_wait` is called where another one does."""
+    with files.locked(folder / f".lock_{stem}", on_wait):
+        for leftover in folder.glob(f".*_{stem}.*.tmp"):  # of a run that was killed while it wrote
+            leftover.unlink()
+        yield
+
+
+class Shards:
+    """Rows already encoded, on disk, of one exact way of encoding them.
+
+    `identity` is everything that changes a row's last bits: data, model, precision, batch size, versions.
+    Its hash names the folder, so rows of two ways never meet.
+    """
+
+    def __init__(self, folder: Path, stem: str, identity: dict):
+        identity = {**identity, "shard_format": SHARD_FORMAT}
+        digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:8]
+        self.folder = folder / f"partial_{stem}_{digest}"
+        self.others = [path for path in sorted(folder.glob(f"partial_{stem}_*")) if path != self.folder]
+
+    def encode(
+        self, kind: str, n: int, encode: Callable, label: str, team: Team = ALONE
+    ) -> torch.Tensor | None:
+        """All rows of one kind: (n, dim) float32. Only the shards that aren't there yet are encoded.
+
+        `encode` takes ranges of positions and yields the rows of each, or None where they can't be had: the
+        other shards are then still encoded and kept, and the whole is None. Of several processes each encodes
+        every so many-th shard, so that what is left after a kill is dealt evenly too, and reads the others'.
+        """
+        shards = [range(start, min(start + SHARD[kind], n)) for start in range(0, n, SHARD[kind])]
+        mine = shards[team.number :: team.size]
+        parts = {positions: self._read(kind, positions) for positions in mine}
+        missing = [positions for positions, rows in parts.items() if rows is None]
+        total = sum(map(len, mine))
+        bar = tqdm(
+            total=total,
+            initial=total - sum(map(len, missing)),
+            desc=label,
+            unit="",
+            disable=None if team.leads else True,  # None: no bar where there is no terminal
+            leave=False,
+        )
+        with bar:
+            for positions, rows in zip(missing, encode(missing), strict=True):
+                if rows is not None:
+                    write_rows(self._path(kind, positions), rows)
+                parts[positions] = rows
+                bar.update(len(positions))
+        team.wait()
+        rows = [parts[each] if each in parts else self._read(kind, each) for each in shards]
+        return None if any(part is None for part in rows) else torch.cat(rows)
+
+    def encode_texts(self, towers, texts: list[str], batch_size: int, label: str, team: Team = ALONE):
+        """Rows of texts in the order given (n, dim) float32, and each text's number of tokens (n,) int64.
+
+        `towers` is an encoder.Encoder. Each distinct text is encoded once: equal texts get equal rows, so
+        that their tie is a tie and can be counted. In order of length, so that a batch holds texts of nearly
+        one length and hardly any padding is computed.
+        """
+        distinct = list(dict.fromkeys(texts))
+        lengths = towers.lengths(distinct)
+        order = np.argsort(lengths, kind="stable")
+        ordered = [distinct[position] for position in order]
+
+        def encode(ranges):
+            for positions in ranges:
+                yield towers.encode_texts(ordered[positions.start : positions.stop], batch_size)
+
+        rows = self.encode("txt", len(ordered), encode, label, team)
+        place = {text: row for row, text in enumerate(ordered)}
+        places = np.array([place[text] for text in texts])
+        return rows[torch.from_numpy(places)], lengths[order][places]
+
+    def remove(self) -> None:
+        """Delete the shards, once the cache they were for is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, kind: str, positions: range) -> Path:
+        return self.folder / f"{kind}_{positions.start:06d}.pt"
+
+    def _read(self, kind: str, positions: range) -> torch.Tensor | None:
+        """The rows of a shard; None where it isn't there or isn't whole, and so must be encoded again."""
+        return read_rows(self._path(kind, positions), len(positions))
+
+
+def write_rows(path: Path, rows: torch.Tensor) -> None:
+    """Write rows (n, dim) behind the fingerprint of their values, so that the file tells if it is whole."""
+    files.write_bytes(path, _tensor_fingerprint(rows).encode("ascii") + _tensor_bytes(rows))
+
+
+def read_rows(path: Path, n: int) -> torch.Tensor | None:
+    """Read n rows that `write_rows` wrote; None where they aren't there or aren't whole."""
+    try:
+        data = path.read_bytes()
+        rows = torch.load(io.BytesIO(data[64:]), weights_only=True)
+        whole = _tensor_fingerprint(rows).encode("ascii") == data[:64] and len(rows) == n
+    except Exception:  # damaged rows cost seconds, so why they are damaged doesn't matter
+        return None
+    return rows if whole else None
+
+
+def _beside(meta_file: Path, kind: str) -> Path:
+    """The tensor file that belongs to a meta file."""
+    meta_file = Path(meta_file)
+    return meta_file.with_name(meta_file.name.replace("meta_", f"{kind}_", 1)).with_suffix(".pt")
+
+
+def _read_tensor(path: Path, content: dict, kind: str) -> torch.Tensor:
+    """One of a cache's tensors, checked. Raises UserError naming the file and the way on."""
+    again = "Restore it from a copy, or move the cache's three files away and run `python main.py`"
+    if not path.is_file():
+        raise UserError(f"{shown(path)} isn't there, though its meta file is. {again}")
+    try:
+        tensor = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged zip shows itself in many ways
+        raise UserError(f"{shown(path)} is damaged or cut off ({type(error).__name__}). {again}") from error
+    found, wanted = _tensor_fingerprint(tensor), content["fingerprints"][kind]
+    if found != wanted:
+        raise UserError(
+            f"{shown(path)} doesn't hold what was written: its fingerprint is {found[:12]}, "
+            f"the meta file says {wanted[:12]}. {again}"
+        )
+    return tensor
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> bytes:
+    """What torch.save makes of a tensor. To memory, since it writes a file's name into its bytes."""
+    buffer = io.BytesIO()
+    torch.save(tensor.contiguous().clone(), buffer)  # a view would drag its whole storage along
+    return buffer.getvalue()
+
+
+def _tensor_fingerprint(tensor: torch.Tensor) -> str:
+    """SHA-256 over shape, dtype and values of a tensor."""
+    values = np.ascontiguousarray(tensor.numpy())
+    header = f"{values.dtype.str} {values.shape} ".encode("ascii")
+    return files.fingerprint(header + files.fingerprint(values.data.cast("B")).encode("ascii"))

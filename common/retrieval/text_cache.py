@@ -1,0 +1,107 @@
+"""Texts encoded by the model of a frozen cache, kept beside it under its identity.
+
+Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`. The digest is over the cache's fingerprint,
+the texts and the way of encoding, so rows of another cache or model can't be taken for these. Encoding is
+kept in shards as it goes. A .json beside it says how many of the texts were cut off.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from common import files
+from common.errors import UserError
+from common.retrieval import cache, encoder, meta
+from common.settings import shown
+
+BATCH = 64
+PROBES = 8  # captions encoded again before a model is trusted to be the cache's
+LEAST_COSINE = 0.999
+
+
+class NoModel(UserError):
+    """The model isn't on this machine: methods that encode are left out, the others run."""
+
+
+@dataclass
+class TextCache:
+    """Encodes texts on demand; the model is loaded only where some text isn't on disk yet."""
+
+    frozen: cache.Cache
+    model_dir: Path | None  # folder of the model; None: where step 1 found it
+    device: str
+    _towers: encoder.Encoder | None = None
+    cut_off: dict[str, int] = field(default_factory=dict)  # label -> texts longer than the model reads
+    _known: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def rows(self, texts: list[str]) -> torch.Tensor:
+        """Rows of length 1 in the order of the texts, all of which `add` was given: (n, dim) float32."""
+        return torch.stack([self._known[text] for text in texts])
+
+    def add(self, texts: list[str], label: str) -> None:
+        """Have the rows of some texts ready, from disk or by encoding them; `label` names the progress bar.
+
+        Raises NoModel where they would have to be encoded and the model isn't here.
+        """
+        different = sorted(set(texts))
+        identity = {
+            "cache": meta.fingerprint(self.frozen.meta),
+            "revision": self.frozen.meta["revision"],
+            "dtype": self.frozen.meta["dtype"],
+            "texts": files.fingerprint(json.dumps(different).encode("utf-8")),
+        }
+        folder = self.frozen.meta_file.parent
+        stem = "texts_" + meta.stem(len(different), self.frozen.meta["model"])
+        digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
+        path = folder / f"{stem}_{digest}.pt"
+        rows, beside = cache.read_rows(path, len(different)), path.with_suffix(".json")
+        if rows is None or not beside.is_file():
+            rows, cut_off = self._encoded(different, cache.Shards(folder, stem, identity), label)
+            files.write_json(beside, {"texts": len(different), "cut_off": cut_off, **identity})
+            cache.write_rows(path, rows)
+        self.cut_off[label] = files.read_json(beside)["cut_off"]
+        self._known |= dict(zip(different, rows, strict=True))
+
+    def find(self) -> encoder.Source:
+        """The model's files. Raises NoModel where they aren't here, UserError for another model's."""
+        content = self.frozen.meta
+        named = str(self.model_dir or content.get("model_source") or content["model"])
+        if self.model_dir is None and Path(named).is_absolute() and not Path(named).is_dir():
+            source = None  # step 1's folder has gone since
+        else:
+            source = encoder.locate(named, download=False)
+        if source is None:
+            raise NoModel(
+                f"the cache's model {content['model']} isn't on this machine: "
+                "set MODEL_DIR to its folder, or fetch it as step 1 did"
+            )
+        if source.revision != content["revision"]:
+            raise UserError(
+                f"{shown(source.folder)} holds revision {source.revision[:12]} of the model, the cache was "
+                f"made with {str(content['revision'])[:12]}: set MODEL_DIR to the folder that step 1 used"
+            )
+        return source
+
+    def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
+        """Rows of texts, and how many texts the model can't read to the end."""
+        towers = self._load()
+        rows, lengths = shards.encode_texts(towers, texts, BATCH, label)
+        shards.remove()
+        return rows, int((lengths > towers.max_length).sum())
+
+    def _load(self) -> encoder.Encoder:
+        """The towers, once they have encoded some of the cache's own captions as the cache has them."""
+        if self._towers is None:
+            captions = self.frozen.meta["captions"][:PROBES]
+            towers = encoder.load(self.find(), self.device, self.frozen.meta["dtype"], [], captions)
+            rows = towers.encode_texts(captions, BATCH)
+            least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
+            if not least >= LEAST_COSINE:
+                raise UserError(
+                    "the model encodes the cache's own captions otherwise than step 1 did "
+                    f"(cosine {least:.4f}): set MODEL_DIR to the folder that step 1 used"
+                )
+            self._towers = towers
+        return self._towers

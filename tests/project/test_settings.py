@@ -1,0 +1,102 @@
+"""The settings block: read from the source, overridden from the terminal, refused in one line."""
+
+import pytest
+
+from common import settings
+from common.errors import UserError
+
+SCRIPT = '''"""Step 0 of 6: a script for the tests."""
+
+# ---- settings ----
+NUM_IMAGES: int = 5000  # images
+TAU: float = 0.01  # cosine units
+SEED: int | None = None  # None means the cache's
+NAMES: list[str] = ["A", "B"]  # annotators
+STRICT: bool = True  # True, False
+CACHE_DIR = "cache"  # folder
+# ------------------
+OTHER = 3
+'''
+
+
+@pytest.fixture
+def module(tmp_path):
+    """A script's globals, as `override(globals())` gets them."""
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT, encoding="utf-8")
+    found = {"__file__": str(path)}
+    exec(compile(SCRIPT, str(path), "exec"), found)
+    return found
+
+
+def test_without_options_only_folders_change(module):
+    settings.override(module, [])
+    assert module["NUM_IMAGES"] == 5000
+    assert module["SEED"] is None
+    assert module["CACHE_DIR"] == settings.PROJECT / "cache"
+
+
+def test_each_kind_is_read_from_the_terminal(module, tmp_path):
+    options = ["--num-images", "7", "--tau=0.5", "--seed", "3", "--names", "X, Y,Z", "--strict", "False"]
+    settings.override(module, [*options, "--cache-dir", str(tmp_path)])
+    assert (module["NUM_IMAGES"], module["TAU"], module["SEED"]) == (7, 0.5, 3)
+    assert (module["NAMES"], module["STRICT"], module["CACHE_DIR"]) == (["X", "Y", "Z"], False, tmp_path)
+
+
+def test_none_can_be_given_where_it_is_legal(module):
+    module["SEED"] = 5
+    settings.override(module, ["--seed", "None"])
+    assert module["SEED"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--num-image", "7"], "unknown option --num-image (did you mean --num-images?)"),
+        (["--other", "7"], "Legal: --num-images --tau --seed --names --strict --cache-dir --help"),
+        (["7"], "unknown option 7"),
+        (["--num-images", "many"], "--num-images many: should be a whole number"),
+        (["--num-images", "7.5"], "should be a whole number"),
+        (["--seed", "x"], "--seed x: should be a whole number or None"),
+        (["--strict", "yes"], "--strict yes: should be True or False"),
+        (["--tau", "None"], "--tau None: should be a number"),
+        (["--names"], "--names needs a value"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_what_is_legal(module, options, message):
+    with pytest.raises(UserError) as caught:
+        settings.override(module, options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NUM_IMAGES", "5000"),
+        ("NUM_IMAGES", True),
+        ("STRICT", 1),
+        ("NAMES", "AB"),
+        ("SEED", "42"),
+        ("TAU", None),
+    ],
+)
+def test_a_wrong_value_in_the_block_is_refused_by_name(module, name, value):
+    module[name] = value
+    with pytest.raises(UserError, match=f"{name} = "):
+        settings.override(module, [])
+
+
+def test_a_whole_number_serves_as_a_number(module):
+    module["TAU"] = 1
+    settings.override(module, [])
+    assert module["TAU"] == 1
+
+
+def test_help_prints_purpose_and_block(module, capsys):
+    with pytest.raises(SystemExit) as caught:
+        settings.override(module, ["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "Step 0 of 6" in shown
+    assert "SEED: int | None = None  # None means the cache's" in shown
+    assert "OTHER" not in shown

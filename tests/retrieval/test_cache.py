@@ -1,0 +1,259 @@
+"""The frozen cache: the same bytes each time, and nothing that was changed is ever used."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from common import files
+from common.errors import UserError
+from common.retrieval import cache, meta
+from tests.support import PROJECT
+
+
+def content(n_images: int = 6) -> dict:
+    """A meta file's fields for a cache of n images with two captions each."""
+    rows = range(n_images)
+    return {
+        "model": "some/clip",
+        "seed": 42,
+        "num_images": n_images,
+        "captions_per_image": 2,
+        "revision": "abc",
+        "processor": "CLIPImageProcessorPil",
+        "dtype": "float32",
+        "image_folder": "images",
+        "bundled_sample": False,
+        "fingerprints": {"annotation_file": "0" * 64, "images": "1" * 64},
+        "versions": {"torch": "2"},
+        "sampled_img_ids": [10 + row for row in rows],
+        "file_names": [f"{row}.jpg" for row in rows],
+        "caption_ids": [100 + row for row in range(2 * n_images)],
+        "captions": [f"caption {row}" for row in range(2 * n_images)],
+        "gt_img_index": [row // 2 for row in range(2 * n_images)],
+    }
+
+
+def rows(n: int, seed: int = 0) -> torch.Tensor:
+    return normalize(torch.randn(n, 8, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    return cache.write(tmp_path / "cache", rows(6), rows(12, 1), content())
+
+
+def test_what_is_written_is_read_back(written):
+    found = cache.load(written)
+    assert written.name == "meta_6_some_clip.json"
+    torch.testing.assert_close(found.img, rows(6), atol=0, rtol=0)
+    torch.testing.assert_close(found.txt, rows(12, 1), atol=0, rtol=0)
+    assert found.meta["captions"][3] == "caption 3"
+
+
+def test_the_same_content_gives_the_same_bytes(written, tmp_path):
+    other = cache.write(tmp_path / "elsewhere" / "deeper", rows(6), rows(12, 1), content())
+    for file in sorted(written.parent.iterdir()):
+        assert file.read_bytes() == (other.parent / file.name).read_bytes()
+
+
+def test_rows_that_are_not_of_length_one_are_never_written(tmp_path):
+    for img in (rows(6) * 2, torch.full((6, 8), torch.nan), torch.zeros(6, 8)):
+        with pytest.raises(UserError, match="the model gave 6 of 6 img rows"):
+            cache.write(tmp_path / "cache", img, rows(12), content())
+    with pytest.raises(ValueError):
+        cache.write(tmp_path / "cache", rows(5), rows(12), content())
+    assert not list(tmp_path.glob("cache/meta_*"))
+
+
+@pytest.mark.parametrize("kind", ["img", "txt"])
+def test_a_flipped_bit_is_found(written, kind):
+    path = written.with_name(written.name.replace("meta", kind)).with_suffix(".pt")
+    data = bytearray(path.read_bytes())
+    values = (rows(6) if kind == "img" else rows(12, 1)).numpy().tobytes()
+    data[data.index(values) + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        cache.load(written)
+    assert path.name in str(caught.value) and "python main.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 500, -20])
+def test_a_truncated_tensor_is_found(written, keep):
+    path = written.with_name("img_6_some_clip.pt")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"img_6_some_clip\.pt is damaged or cut off"):
+        cache.load(written)
+
+
+def test_a_tensor_of_another_cache_is_found(written, tmp_path):
+    other = cache.write(tmp_path / "other", rows(6, 5), rows(12, 1), content())
+    (other.parent / "img_6_some_clip.pt").replace(written.with_name("img_6_some_clip.pt"))
+    with pytest.raises(UserError, match="doesn't hold what was written"):
+        cache.load(written)
+
+
+def test_a_missing_tensor_is_found(written):
+    written.with_name("txt_6_some_clip.pt").unlink()
+    with pytest.raises(UserError, match="isn't there, though its meta file is"):
+        cache.load(written)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("caption 3", "caption 4"), ("2.jpg", "3.jpg"), ("103", "104"), ('"captions"', '"Captions"')],
+)
+def test_an_edited_meta_file_is_found(written, old, new):
+    text = written.read_text()
+    assert text.count(old) == 1
+    written.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match="was changed after it was written|lacks captions"):
+        cache.load(written)
+
+
+def test_a_meta_file_cut_off_is_found(written):
+    written.write_bytes(written.read_bytes()[:100])
+    with pytest.raises(UserError, match="not valid JSON"):
+        cache.load(written)
+
+
+def test_later_steps_find_the_one_cache(tmp_path, written):
+    assert meta.find(written.parent) == written
+    assert meta.find(written) == written
+    with pytest.raises(UserError, match="run `python main.py` first"):
+        meta.find(tmp_path / "nothing")
+    sample = cache.write(
+        tmp_path / "both" / "sample", rows(6), rows(12), {**content(), "bundled_sample": True}
+    )
+    assert meta.find(tmp_path / "both") == sample
+    own = cache.write(tmp_path / "both", rows(6), rows(12), content())
+    assert meta.find(tmp_path / "both") == own
+    cache.write(tmp_path / "both", rows(7), rows(14), {**content(7)})
+    with pytest.raises(UserError, match="holds 2 caches"):
+        meta.find(tmp_path / "both")
+
+
+def test_the_sample_has_folders_of_its_own(written):
+    found = meta.read(written)
+    assert meta.own_folder(Path("x"), found) == Path("x")
+    assert meta.own_folder(Path("x"), {**found, "bundled_sample": True}) == Path("x/sample")
+
+
+def test_the_identity_follows_rows_and_tensors(tmp_path, written):
+    one = meta.fingerprint(meta.read(written))
+    renamed = content() | {"captions": ["other"] + content()["captions"][1:]}
+    for number, (img, fields) in enumerate([(rows(6, 9), content()), (rows(6), renamed)]):
+        other = cache.write(tmp_path / str(number), img, rows(12, 1), fields)
+        assert meta.fingerprint(meta.read(other)) != one
+
+
+def test_differences_name_field_and_both_values(written):
+    wanted = {"seed": 7, "num_images": 6, "annotation_file": "f" * 64, "revision": None}
+    found = cache.differences(meta.read(written), wanted)
+    assert found[0] == "seed: the cache has 42, the settings ask for 7"
+    assert found[1].startswith("annotation_file: the cache has '0000")
+    assert len(found) == 2
+
+
+def test_shards_encode_only_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
+    asked = []
+
+    def encode(ranges):
+        for positions in ranges:
+            asked.append((positions.start, positions.stop))
+            yield rows(10)[positions.start : positions.stop]
+
+    def interrupted(ranges):
+        yield from encode(ranges[:2])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.Shards(tmp_path, "10_m", {"seed": 1}).encode("img", 10, interrupted, "images")
+    assert asked == [(0, 4), (4, 8)]
+    shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
+    torch.testing.assert_close(shards.encode("img", 10, encode, "images"), rows(10), atol=0, rtol=0)
+    assert asked[2:] == [(8, 10)]
+    # Another way of encoding never reads them, and says that they are there.
+    other = cache.Shards(tmp_path, "10_m", {"seed": 2})
+    assert other.others == [shards.folder]
+    other.encode("img", 10, encode, "images")
+    assert asked[3:] == [(0, 4), (4, 8), (8, 10)]
+    shards.remove()
+    assert not shards.folder.exists() and other.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda d: d[:-30], lambda d: b"", lambda d: d[:200] + b"\xff" * 90 + d[290:]]
+)
+def test_a_damaged_shard_is_encoded_again(tmp_path, spoil):
+    shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
+    shards.encode("img", 10, lambda ranges: [rows(10)], "images")
+    path = next(shards.folder.iterdir())
+    path.write_bytes(spoil(path.read_bytes()))
+    asked = []
+    shards.encode("img", 10, lambda ranges: asked.extend(ranges) or [rows(10)], "images")
+    assert asked == [range(10)]
+
+
+def test_a_shard_that_cannot_be_had_leaves_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
+    shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
+
+    def encode(ranges):
+        return [None if positions.start == 4 else rows(len(positions)) for positions in ranges]
+
+    assert shards.encode("img", 10, encode, "images") is None
+    assert len(list(shards.folder.iterdir())) == 2
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    files.write_bytes(path, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device") as caught:
+        files.write_bytes(path, b"new")
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from common.retrieval import cache
+with cache.locked(Path(sys.argv[1]), "6_m", lambda: None):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_run_waits_and_a_killed_one_leaves_no_lock(tmp_path):
+    project = PROJECT
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], cwd=project, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    (tmp_path / ".img_6_m.pt.99999.tmp").write_bytes(b"half a file")
+    waited = []
+
+    def on_wait():
+        waited.append(time.monotonic())
+        holder.kill()
+
+    with cache.locked(tmp_path, "6_m", on_wait):
+        assert len(waited) == 1
+        assert not list(tmp_path.glob("*.tmp")), "what the killed run left is cleared"
+    holder.wait()
+    holder.stdout.close()
+
+
+def test_a_fingerprint_follows_values_and_shape_alone():
+    assert cache._tensor_fingerprint(rows(6)) == cache._tensor_fingerprint(rows(6).t().contiguous().t())
+    assert cache._tensor_fingerprint(rows(6)) != cache._tensor_fingerprint(rows(6).reshape(8, 6))

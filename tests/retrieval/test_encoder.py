@@ -1,0 +1,229 @@
+"""The towers: equal to what transformers itself computes, for each family, however texts are padded."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertConfig, BertModel
+
+from common.errors import UserError
+from common.retrieval import encoder
+from tests.support import model_folders
+
+TEXTS = ["a dog", "two cats sit under the red table with a man", "", "naïve 猫 and = emoji 🐶", "the street"]
+FAMILIES = {
+    "clip": (model_folders.tiny_clip, "longest"),
+    "siglip": (model_folders.tiny_siglip, "max_length"),
+    "chinese-clip": (model_folders.tiny_chinese_clip, "longest"),
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("families")
+    return {name: make(base / name) for name, (make, _) in FAMILIES.items()}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Images in the modes that real folders hold: colour, grey, palette, with alpha, CMYK."""
+    folder = tmp_path_factory.mktemp("photos")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    paths = []
+    for mode, suffix in (("RGB", "jpg"), ("L", "jpg"), ("P", "png"), ("RGBA", "png"), ("CMYK", "jpg")):
+        paths.append(folder / f"{mode}.{suffix}")
+        Image.fromarray(pixels).convert(mode).save(paths[-1])
+    return paths
+
+
+def load(folder, device="cpu", dtype="float32", images=(), texts=()):
+    return encoder.load(encoder.locate(str(folder)), device, dtype, list(images), list(texts))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equal_to_the_model_s_own_outputs(family, folders, photos):
+    """Against model(**inputs), texts padded to the full length as the models' documentation shows."""
+    folder = folders[family]
+    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    length = min(tokenizer.model_max_length, model.config.text_config.max_position_embeddings)
+    inputs = tokenizer(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    pixels = processor(images=[Image.open(path).convert("RGB") for path in photos], return_tensors="pt")
+    with torch.inference_mode():
+        theirs = model(**inputs, **pixels)
+    ours = load(folder)
+    for batch_size in (1, 2, 64):
+        txt, img = ours.encode_texts(TEXTS, batch_size), ours.encode_images(photos, batch_size)
+        torch.testing.assert_close(txt, normalize(theirs.text_embeds, dim=-1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(img, normalize(theirs.image_embeds, dim=-1), atol=1e-5, rtol=0)
+        assert txt.dtype == img.dtype == torch.float32
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_is_decided_by_the_tower(family, folders):
+    assert load(folders[family]).pad_to_longest == (FAMILIES[family][1] == "longest")
+
+
+def test_a_text_is_cut_where_the_model_stops_reading(folders):
+    ours = load(folders["siglip"])
+    long = "the dog sits on the table and the cat sits under the table with the man and the woman"
+    assert ours.lengths([long, "a dog"]).tolist() > [ours.max_length, 0]
+    assert ours.lengths(["a dog"])[0] <= ours.max_length
+    assert ours.encode_texts([long], 1).shape == (1, 32)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_checked_against_the_cpu(dtype, folders, photos):
+    half = load(folders["clip"], dtype=dtype, images=photos, texts=TEXTS)
+    full = load(folders["clip"])
+    rows = half.encode_texts(TEXTS, 2)
+    assert rows.dtype == torch.float32
+    assert 0 < (rows - full.encode_texts(TEXTS, 2)).abs().max() < 0.05
+
+
+def test_a_device_that_computes_nonsense_is_refused(folders, photos, monkeypatch):
+    def scramble(self, device, dtype):
+        for parameter in self.model.parameters():
+            parameter.data += torch.randn_like(parameter) * 0.3
+
+    monkeypatch.setattr(encoder.Encoder, "move", scramble)
+    with pytest.raises(UserError, match="disagrees with the CPU"):
+        load(folders["clip"], device="cuda", images=photos, texts=TEXTS)
+
+
+def test_a_device_that_is_not_there_is_refused(folders, photos):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device")
+    with pytest.raises(UserError, match="DEVICE = cuda doesn't work here in float32"):
+        load(folders["clip"], device="cuda", images=photos, texts=TEXTS)
+
+
+def test_a_nan_is_no_agreement():
+    rows = torch.full((2, 3), torch.nan)
+    with pytest.raises(UserError):
+        encoder.check_agreement(rows, rows, "cuda", "float16")
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(folders, photos, monkeypatch):
+    ours = load(folders["clip"])
+    expected = ours.encode_images(photos, 5)
+    whole, sizes = ours.model.get_image_features, []
+
+    def small_memory(pixel_values):
+        sizes.append(len(pixel_values))
+        if len(pixel_values) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(pixel_values=pixel_values)
+
+    monkeypatch.setattr(ours.model, "get_image_features", small_memory)
+    torch.testing.assert_close(ours.encode_images(photos, 5), expected, atol=1e-6, rtol=0)
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_no_memory_for_one_item_is_said(folders, photos, monkeypatch):
+    ours = load(folders["clip"])
+
+    def no_memory(pixel_values):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ours.model, "get_image_features", no_memory)
+    with pytest.raises(UserError, match="no memory for a single item"):
+        ours.encode_images(photos, 5)
+
+
+def test_all_images_that_do_not_decode_are_named(folders, photos, tmp_path):
+    # A good header and a good end, with the middle cut out: only decoding finds it.
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    for name in ("one.png", "two.png"):
+        noise.save(tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[:3000] + data[-12:])
+    with pytest.raises(encoder.BadImages) as caught:
+        load(folders["clip"]).encode_images(
+            [photos[0], tmp_path / "one.png", *photos, tmp_path / "two.png"], 2
+        )
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["one.png", "two.png"]
+
+
+def test_a_model_that_is_nowhere_says_how_to_bring_it(monkeypatch):
+    monkeypatch.setattr(encoder.huggingface_hub, "snapshot_download", no_network)
+    with pytest.raises(UserError) as caught:
+        encoder.locate("somebody/some-clip")
+    message = str(caught.value)
+    assert "hf download somebody/some-clip --local-dir some-clip" in message and "MODEL_NAME" in message
+    assert "\n" not in message
+    assert encoder.locate("somebody/some-clip", download=False) is None
+
+
+def no_network(*_, local_files_only, **__):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    raise LocalEntryNotFoundError("nothing here") if local_files_only else ConnectionError("no route to host")
+
+
+def test_a_model_of_the_hub_is_found_where_the_hub_s_client_put_it(folders, tmp_path, monkeypatch):
+    """The layout of the client's cache, written by hand: no network is asked, the commit is the revision."""
+    commit = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
+    repository = tmp_path / "models--somebody--some-clip"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    for file in folders["clip"].iterdir():
+        (repository / "snapshots" / commit / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(encoder.huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    original = encoder.huggingface_hub.snapshot_download
+
+    def local_only(*arguments, local_files_only, **options):
+        assert local_files_only, "the network was asked for what is here"
+        return original(*arguments, local_files_only=True, cache_dir=tmp_path, **options)
+
+    monkeypatch.setattr(encoder.huggingface_hub, "snapshot_download", local_only)
+    for name in ("somebody/some-clip", f"somebody/some-clip@{commit}"):
+        source = encoder.locate(name)
+        assert source.revision == commit
+        assert encoder.label(name) == "somebody/some-clip"
+    rows = encoder.load(source, "cpu", "float32", [], []).encode_texts(TEXTS, 2)
+    torch.testing.assert_close(rows, load(folders["clip"]).encode_texts(TEXTS, 2), atol=0, rtol=0)
+
+
+def test_a_folder_s_revision_follows_its_content(tmp_path):
+    one = model_folders.tiny_clip(tmp_path / "a")
+    same = shutil.copytree(one, tmp_path / "b")
+    other = shutil.copytree(one, tmp_path / "c")
+    (other / "preprocessor_config.json").write_text((one / "preprocessor_config.json").read_text() + "\n")
+    revisions = [encoder.locate(str(folder)).revision for folder in (one, same, other)]
+    assert revisions[0] == revisions[1] != revisions[2]
+
+
+def test_folders_that_hold_no_clip_are_refused(tmp_path, folders):
+    with pytest.raises(UserError, match="there is no such folder"):
+        encoder.locate(str(tmp_path / "gone"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="lacks config.json and model.safetensors"):
+        encoder.locate(str(tmp_path / "empty"))
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    bert = tmp_path / "bert"
+    BertModel(BertConfig(**size, vocab_size=50)).save_pretrained(bert)
+    AutoTokenizer.from_pretrained(folders["chinese-clip"]).save_pretrained(bert)
+    with pytest.raises(UserError, match="a model of images and texts is needed"):
+        load(bert)
+    broken = model_folders.tiny_clip(tmp_path / "broken")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="not a model that transformers can read"):
+        load(broken)
+
+
+def test_missing_weights_are_never_filled_in_at_random(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = model_folders.tiny_clip(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("text_projection.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="weights are missing, among them text_projection.weight"):
+        load(folder)

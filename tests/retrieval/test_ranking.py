@@ -1,0 +1,175 @@
+"""Ranks by counting: against worked examples, a sorted reference with ties, and another project's metric."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from common.retrieval import coco, ranking
+
+
+def from_scores(scores: list[list[float]]):
+    """Embeddings whose products are exactly the given scores (texts x images); lengths don't matter here."""
+    return torch.eye(len(scores)), torch.tensor(scores).T.contiguous()
+
+
+def test_the_docstring_s_example():
+    txt, img = from_scores([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
+    found = ranking.rank(txt, img, [0, 2])
+    assert found.rank.tolist() == [1, 2]
+    assert found.tied.tolist() == [False, True]
+    assert found.best_other.tolist() == [2, 1]
+    np.testing.assert_allclose(found.best_other_score, [0.3, 0.7], atol=1e-6)
+
+
+def test_a_two_by_four_matrix_by_hand_in_both_directions():
+    # Four captions over two images; images' own captions are (0, 1) and (2, 3).
+    txt, img = from_scores([[0.6, 0.2], [0.1, 0.3], [0.5, 0.4], [0.2, 0.7]])
+    found = ranking.rank(txt, img, [0, 0, 1, 1])
+    assert found.rank.tolist() == [1, 2, 2, 1]
+    # Image 0: best own 0.6 against 0.5 and 0.2. Image 1: best own 0.7 against 0.2 and 0.3.
+    assert found.image_rank.tolist() == [1, 1]
+    assert ranking.recall(found.rank, 1) == 0.5
+    assert ranking.mean_reciprocal_rank(found.rank) == 0.75
+
+
+def sorted_reference(txt, img, gt):
+    """Both directions by sorting a whole matrix, equal scores ahead of the positive."""
+    scores = (txt.double() @ img.double().T).float().numpy()
+    ranks, others, image_ties = [], [], []
+    for row, positive in enumerate(gt):
+        is_positive = np.arange(len(img)) == positive
+        order = np.lexsort((is_positive, -scores[row]))
+        ranks.append(int(np.flatnonzero(order == positive)[0]) + 1)
+        others.append(int(next(column for column in order if column != positive)))
+    image_ranks = []
+    for column in range(len(img)):
+        own = gt == column
+        if not own.any():
+            image_ranks.append(0)
+            image_ties.append(False)
+            continue
+        image_ranks.append(1 + int((scores[~own, column] >= scores[own, column].max()).sum()))
+        image_ties.append(bool((scores[~own, column] == scores[own, column].max()).any()))
+    return ranks, others, image_ranks, image_ties
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_to_sorting_with_ties(seed, monkeypatch):
+    monkeypatch.setattr(ranking, "BLOCK", 17)  # several blocks in each direction, the last one short
+    monkeypatch.setattr(ranking, "GALLERY_BLOCK", 7)
+    generator = torch.Generator().manual_seed(seed)
+    # A few coarse directions, so that many images and captions are equal and scores tie.
+    pool = normalize(torch.randint(-1, 2, (12, 4), generator=generator).float() + 0.01, dim=1)
+    img = pool[torch.randint(0, 12, (30,), generator=generator)]
+    txt = pool[torch.randint(0, 12, (100,), generator=generator)]
+    gt = np.random.default_rng(seed).integers(0, 29, 100)  # image 29 has no caption
+    found = ranking.rank(txt, img, gt)
+    ranks, others, image_ranks, image_ties = sorted_reference(txt, img, gt)
+    assert found.tied.any()
+    assert found.rank.tolist() == ranks
+    assert found.best_other.tolist() == others
+    assert found.image_rank.tolist() == image_ranks
+    assert found.image_tied.tolist() == image_ties
+
+
+def test_equal_images_tie_whatever_the_block(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    img = normalize(torch.randn(101, 64, generator=generator), dim=1)
+    img[77] = img[3]
+    txt = normalize(torch.randn(50, 64, generator=generator), dim=1)
+    for block in (1, 7, 512):
+        monkeypatch.setattr(ranking, "GALLERY_BLOCK", block)
+        monkeypatch.setattr(ranking, "BLOCK", block)
+        found = ranking.rank(txt, img, np.full(50, 77))
+        assert found.tied.all()
+        assert (found.rank >= 2).all()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    img = normalize(torch.randn(200, 32, generator=generator), dim=1)
+    txt = normalize(torch.randn(999, 32, generator=generator), dim=1)
+    gt = np.arange(999) % 200
+    results = []
+    for block, gallery_block in ((1, 200), (100, 33), (512, 1), (5000, 8192)):
+        monkeypatch.setattr(ranking, "BLOCK", block)
+        monkeypatch.setattr(ranking, "GALLERY_BLOCK", gallery_block)
+        results.append(ranking.rank(txt, img, gt))
+    for other in results[1:]:
+        assert_same(results[0], other)
+
+
+@pytest.mark.parametrize("bounds", [(0, 999), (0, 1, 500, 500, 999), (0, 333, 666, 999)])
+def test_shares_add_up_to_the_whole(bounds):
+    generator = torch.Generator().manual_seed(0)
+    pool = normalize(torch.randint(-1, 2, (40, 6), generator=generator).float() + 0.01, dim=1)
+    img = pool[torch.randint(0, 40, (200,), generator=generator)]
+    txt = pool[torch.randint(0, 40, (999,), generator=generator)]
+    gt = np.arange(999) % 199  # one image without a caption
+    shares = [ranking.count(txt, img, gt, range(*pair)) for pair in itertools.pairwise(bounds)]
+    assert_same(ranking.rank(txt, img, gt), ranking.total(shares, gt))
+
+
+def assert_same(one: ranking.Ranking, other: ranking.Ranking) -> None:
+    for field in dataclasses.fields(ranking.Ranking):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)
+
+
+@pytest.mark.parametrize(
+    ("txt", "img", "gt"),
+    [
+        (torch.ones(2, 3), torch.ones(2, 4), [0, 1]),
+        (torch.ones(2, 3), torch.ones(2, 3), [0, 1, 1]),
+        (torch.ones(2, 3), torch.ones(2, 3), [0, 2]),
+        (torch.full((2, 3), torch.nan), torch.ones(2, 3), [0, 1]),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(txt, img, gt):
+    with pytest.raises(ValueError):
+        ranking.rank(txt, img, gt)
+
+
+@pytest.mark.parametrize("drop_equal_texts", [True, False])
+def test_recall_equals_clip_benchmark_on_the_sample(sample_cache, drop_equal_texts):
+    """To the query, both ways. Equal captions tie, and it breaks ties anyhow."""
+    module = pytest.importorskip(
+        "clip_benchmark.metrics.zeroshot_retrieval",
+        reason="clip-benchmark isn't installed (pip install --no-deps clip-benchmark)",
+    )
+    img, txt, gt = sample_cache.img, sample_cache.txt, np.array(sample_cache.meta["gt_img_index"])
+    if drop_equal_texts:
+        keep = ~coco.provably_ambiguous(sample_cache.meta["captions"], gt)
+        txt, gt = txt[torch.from_numpy(keep)], gt[keep]
+    texts_of = [np.flatnonzero(gt == row).tolist() for row in range(len(img))]
+    assert all(texts_of)
+
+    class Frozen:
+        """A model that looks its embeddings up."""
+
+        def encode_image(self, rows):
+            return img[rows]
+
+        def encode_text(self, rows):
+            return txt[rows]
+
+    loader = [
+        (torch.arange(start, min(start + 100, len(img))), texts_of[start : start + 100])
+        for start in range(0, len(img), 100)
+    ]
+    theirs = module.evaluate(Frozen(), loader, lambda rows: torch.tensor(rows), "cpu", False, [1, 5, 10])
+    ours = ranking.rank(txt, img, gt)
+    assert not ours.tied.any()
+    assert ours.image_tied.any() != drop_equal_texts
+    for cutoff in ranking.CUTOFFS:  # theirs are float32 means; one query more or less would be 4e-4
+        found = theirs[f"image_retrieval_recall@{cutoff}"]
+        assert ranking.recall(ours.rank, cutoff) == pytest.approx(found, abs=1e-6)
+        found = theirs[f"text_retrieval_recall@{cutoff}"]
+        within = ours.image_rank <= cutoff
+        if drop_equal_texts:
+            assert within.mean() == pytest.approx(found, abs=1e-6)
+        else:
+            assert within.mean() - 1e-6 <= found <= (within | ours.image_tied).mean() + 1e-6

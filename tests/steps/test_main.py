@@ -1,0 +1,449 @@
+"""Step 1 as a user runs it: on tiny datasets in this process, and killed, cut off and starved in its own."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from common.retrieval import cache, coco, download, meta, ranking
+from tests.conftest import write_dataset
+from tests.support import PROJECT, model_folders
+
+
+@pytest.fixture
+def options(tiny_dataset, tiny_clip_folder, tmp_path):
+    """Options for a run on the tiny dataset."""
+    chosen = {
+        "model-name": tiny_clip_folder,
+        "image-dir": tiny_dataset / "images",
+        "annotation-file": tiny_dataset / "captions.json",
+        "cache-dir": tmp_path / "cache",
+        "result-dir": tmp_path / "results",
+        "device": "cpu",
+    }
+    return chosen
+
+
+def arguments(options: dict, **changed) -> list[str]:
+    merged = options | {name.replace("_", "-"): value for name, value in changed.items()}
+    return [part for name, value in merged.items() for part in (f"--{name}", str(value))]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """All files of a folder but its lock."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".lock")}
+
+
+def test_a_run_freezes_evaluates_and_names_the_next_step(run_script, options, tmp_path):
+    status, out, err = run_script("main.py", *arguments(options))
+    assert (status, err) == (0, "")
+    assert "12 images, 30 captions (seed 42)" in out
+    assert "NUM_IMAGES = 5,000 is more than there are: all 12 are taken" in out
+    assert "6 images have fewer captions" not in out  # five were asked for: all 12 have fewer
+    assert "12 images have fewer captions than asked for" in out
+    assert out.rstrip().endswith("Next: python failure.py")
+    assert sorted(bytes_of(tmp_path / "cache")) == [
+        "img_12_tiny-clip.pt",
+        "meta_12_tiny-clip.json",
+        "txt_12_tiny-clip.pt",
+    ]
+    found = cache.load(meta.find(tmp_path / "cache"))
+    result = json.loads((tmp_path / "results" / "baseline.json").read_text())
+    ranks = ranking.rank(found.txt, found.img, found.meta["gt_img_index"]).rank
+    assert result["text_to_image"]["R@5"]["value"] == np.mean(ranks <= 5)
+    assert f"R@5  = {np.mean(ranks <= 5):.4f}" in out
+    assert result["text_to_image"]["n"] == 30 and result["text_to_image"]["n_images"] == 12
+    assert result["comparison"] is None
+    assert result["cache"]["fingerprint"] == meta.fingerprint(found.meta)
+
+
+def test_rows_are_in_the_frozen_order(run_script, options, tmp_path, tiny_clip_folder, tiny_dataset):
+    """Each row against the image and the caption encoded alone."""
+    from common.retrieval import encoder
+
+    run_script("main.py", *arguments(options, batch_size=4))
+    found = cache.load(meta.find(tmp_path / "cache"))
+    sample = coco.sample(coco.read_captions(tiny_dataset / "captions.json"), 5000, 5, 42)
+    assert found.meta["sampled_img_ids"] == sample.image_ids
+    assert found.meta["captions"] == sample.captions
+    towers = encoder.load(encoder.locate(str(tiny_clip_folder)), "cpu", "float32", [], [])
+    for row, name in enumerate(sample.file_names):
+        alone = towers.encode_images([tiny_dataset / "images" / name], 1)[0]
+        assert float(alone @ found.img[row]) > 1 - 1e-6
+    for row, caption in enumerate(sample.captions):
+        assert float(towers.encode_texts([caption], 1)[0] @ found.txt[row]) > 1 - 1e-6
+
+
+def test_equal_captions_get_equal_rows_and_their_ties_are_counted(run_script, options, tmp_path):
+    """In two batches of different padding the same text would come out with other last bits."""
+    content = json.loads(options["annotation-file"].read_text())
+    same = [
+        annotation for annotation in content["annotations"] if annotation["caption"] == "a dog on table 3"
+    ]
+    for annotation in content["annotations"][::4]:
+        annotation["caption"] = same[0]["caption"]
+    options["annotation-file"].write_text(json.dumps(content))
+    status, out, _ = run_script("main.py", *arguments(options, batch_size=3))
+    found = cache.load(meta.find(tmp_path / "cache"))
+    equal = [idx for idx, caption in enumerate(found.meta["captions"]) if caption == same[0]["caption"]]
+    assert status == 0 and len(equal) > 5
+    assert (found.txt[equal] == found.txt[equal[0]]).all()
+    ties = json.loads((tmp_path / "results" / "baseline.json").read_text())["image_to_text"]["ties"]
+    assert ties == ranking.rank(found.txt, found.img, found.meta["gt_img_index"]).image_tied.sum() > 0
+    assert f"{ties} images" in out
+
+
+def test_a_second_run_only_loads(run_script, options, tmp_path):
+    run_script("main.py", *arguments(options))
+    before, result = bytes_of(tmp_path / "cache"), (tmp_path / "results" / "baseline.json").read_bytes()
+    status, out, err = run_script("main.py", *arguments(options))
+    assert (status, err) == (0, "")
+    assert "nothing was encoded again" in out
+    assert bytes_of(tmp_path / "cache") == before
+    assert (tmp_path / "results" / "baseline.json").read_bytes() == result
+
+
+def test_a_frozen_cache_outlives_its_model_and_images(run_script, options, tmp_path, monkeypatch):
+    """Months later: the model is gone from this machine and the images were moved away."""
+    from common.retrieval import encoder
+
+    run_script("main.py", *arguments(options))
+    for image in list(options["image-dir"].iterdir()):
+        image.unlink()
+    monkeypatch.setattr(encoder, "locate", lambda name, download=True: None)
+    status, out, err = run_script("main.py", *arguments(options))
+    assert (status, err) == (0, "")
+    assert (
+        "not compared, since the model or the images aren't on this machine: revision, processor, images"
+        in out
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"seed": 7}, "seed: the cache has 42, the settings ask for 7"),
+        ({"captions_per_image": 2}, "captions_per_image: the cache has 5, the settings ask for 2"),
+        ({"dtype": "bfloat16"}, "dtype: the cache has 'float32', the settings ask for 'bfloat16'"),
+    ],
+)
+def test_a_cache_of_other_settings_is_refused(run_script, options, tmp_path, changed, field):
+    run_script("main.py", *arguments(options))
+    before = bytes_of(tmp_path / "cache")
+    status, _, err = run_script("main.py", *arguments(options, **changed))
+    assert status == 1
+    assert field in err and "CACHE_DIR" in err and "Traceback" not in err
+    assert bytes_of(tmp_path / "cache") == before
+
+
+def test_another_model_file_caption_or_image_is_refused(run_script, options, tmp_path, tiny_clip_folder):
+    run_script("main.py", *arguments(options))
+    before = bytes_of(tmp_path / "cache")
+
+    other = model_folders.tiny_clip(tmp_path / "models" / tiny_clip_folder.name, seed=1)
+    status, _, err = run_script("main.py", *arguments(options, model_name=other))
+    assert status == 1 and "revision: the cache has" in err
+
+    captions = options["annotation-file"].read_text()
+    options["annotation-file"].write_text(captions.replace("a dog on table 3", "a cat on table 3"))
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1 and "annotation_file: the cache has" in err and "rows: the cache has" in err
+    options["annotation-file"].write_text(captions)
+
+    image = sorted(options["image-dir"].iterdir())[0]
+    image.write_bytes(image.read_bytes() + b" ")
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1 and "images: the cache has" in err
+    assert bytes_of(tmp_path / "cache") == before
+
+
+def test_a_moved_dataset_is_the_same_dataset(run_script, options, tmp_path):
+    run_script("main.py", *arguments(options))
+    moved = shutil.move(options["image-dir"].parent, tmp_path / "moved")
+    changed = {"image_dir": Path(moved) / "images", "annotation_file": Path(moved) / "captions.json"}
+    status, out, _ = run_script("main.py", *arguments(options, **changed))
+    assert status == 0 and "nothing was encoded again" in out
+
+
+def test_a_damaged_cache_is_refused_by_name(run_script, options, tmp_path):
+    run_script("main.py", *arguments(options))
+    path = tmp_path / "cache" / "txt_12_tiny-clip.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1
+    assert "txt_12_tiny-clip.pt is damaged or cut off" in err and "Traceback" not in err
+
+
+def test_all_bad_images_are_listed_and_no_cache_is_written(run_script, options, tmp_path):
+    images = sorted(options["image-dir"].iterdir())
+    images[0].unlink()
+    images[1].write_bytes(images[1].read_bytes()[:-200])
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1
+    assert "2 of 12 images" in err and images[0].name in err and images[1].name in err
+    assert bytes_of(tmp_path / "cache") == {}
+
+
+def test_images_that_only_fail_on_decoding_are_all_listed(run_script, options, tmp_path):
+    """Then mended: the run goes on with what it had, and ends in the bytes of a run without trouble."""
+    whole = {path: path.read_bytes() for path in options["image-dir"].glob("*.png")}
+    for path, data in list(whole.items())[:2]:
+        path.write_bytes(data[:200] + data[-12:])  # header and end marker are there
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1
+    assert "2 of 12 images" in err and all(path.name in err for path in list(whole)[:2])
+    assert not list((tmp_path / "cache").glob("*.json"))
+    for path, data in whole.items():
+        path.write_bytes(data)
+    assert run_script("main.py", *arguments(options))[0] == 0
+    run_script("main.py", *arguments(options, cache_dir=tmp_path / "clean"))
+    assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "clean")
+
+
+def test_batch_size_changes_no_row_by_more_than_its_last_bits(run_script, options, tmp_path):
+    for size in (1, 64):
+        run_script("main.py", *arguments(options, batch_size=size, cache_dir=tmp_path / str(size)))
+    one, many = (cache.load(meta.find(tmp_path / size)) for size in ("1", "64"))
+    assert (one.txt - many.txt).abs().max() < 1e-5 and (one.img - many.img).abs().max() < 1e-5
+
+
+def test_the_log_of_a_model_of_the_study_s_name_is_compared(run_script, tmp_path):
+    """The comparison's arithmetic and its words, on figures made up for it."""
+    functions = __import__("main")
+    recall = {f"R@{k}": {"value": value} for k, value in ((1, 0.3040), (5, 0.5485), (10, 0.6612))}
+    content = {
+        "fingerprints": {"annotation_file": functions.STUDY_FILE},
+        "num_images": 5000,
+        "captions_per_image": 5,
+        "dtype": "float32",
+        "model": "openai/clip-vit-base-patch32",
+    }
+    compared = functions.comparison({"text_to_image": recall}, content)
+    assert compared["difference_points"] == {"R@1": -0.04, "R@5": 0.08, "R@10": -0.12}
+    assert compared["agrees"]
+    recall["R@1"]["value"] = 0.2842  # one caption an image, the classic wrong protocol
+    assert not functions.comparison({"text_to_image": recall}, content)["agrees"]
+    for field, value in (("num_images", 600), ("dtype", "float16"), ("model", "google/siglip")):
+        assert functions.comparison({"text_to_image": recall}, {**content, field: value}) is None
+
+
+def test_the_study_s_annotation_file_is_known_by_its_bytes(coco_dir):
+    from common import files
+
+    found = files.file_fingerprint(coco_dir / "annotations" / "captions_val2017.json")
+    assert found == __import__("main").STUDY_FILE
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"image_dir": "/nowhere/val2017"}, "IMAGE_DIR = /nowhere/val2017: there is no such folder"),
+        ({"annotation_file": "/nowhere/a.json"}, "/nowhere/a.json isn't there"),
+        ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
+        ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
+        ({"dtype": "float8"}, "DTYPE = float8: should be one of float32, bfloat16, float16"),
+        ({"device": "quantum"}, "DEVICE = quantum doesn't work here in float32"),
+        ({"model_name": "/nowhere/clip"}, "MODEL_NAME = /nowhere/clip: there is no such folder"),
+        ({"nonsense": 1}, "unknown option --nonsense"),
+    ],
+)
+def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message):
+    status, _, err = run_script("main.py", *arguments(options, **changed))
+    assert status == 1
+    assert message in err and "Traceback" not in err
+
+
+def test_the_bundled_sample_stands_in_loudly_and_apart(sample_run):
+    out, folder = sample_run
+    assert "BUNDLED SAMPLE" in out
+    assert [path.name for path in folder.iterdir()] == ["sample"]
+    found = meta.read(meta.find(folder))
+    assert found["bundled_sample"] is True
+    recall = json.loads((folder / "sample" / "results" / "sample" / "baseline.json").read_text())[
+        "text_to_image"
+    ]
+    assert 0.25 <= recall["R@1"]["value"] <= 0.60
+    assert recall["R@1"]["low"] < recall["R@1"]["value"] < recall["R@1"]["high"]
+
+
+# ---- in a process of its own: what only the system can do to a run -----------------------------------------
+
+
+def test_a_device_that_is_not_here_is_told_though_the_cache_is_there(run_script, options):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    assert run_script("main.py", *arguments(options))[0] == 0
+    status, _, err = run_script("main.py", *arguments(options, device="cuda"))
+    assert status == 1 and err.startswith("error: DEVICE = cuda doesn't work here in float64 (")
+
+
+def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatch, tiny_dataset):
+    """What `download.fetch` brings is tested on its own; here it only copies a folder."""
+    target = tmp_path / "fetched"
+    chosen = options | {
+        "image-dir": target / "val2017",
+        "annotation-file": target / "annotations" / "captions_val2017.json",
+        "download": "True",
+    }
+    asked = []
+
+    def fetch(image_dir, annotation_dir, on_wait):
+        asked.append((image_dir, annotation_dir))
+        shutil.copytree(tiny_dataset / "images", image_dir)
+        annotation_dir.mkdir()
+        shutil.copy(tiny_dataset / "captions.json", annotation_dir / "captions_val2017.json")
+        return [target / "val2017.zip", image_dir]
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    status, out, err = run_script("main.py", *arguments(chosen))
+    assert (status, err) == (0, "")
+    assert asked == [(target / "val2017", target / "annotations")]
+    assert f"Wrote {target}/val2017.zip (may be deleted)\nWrote {target}/val2017\nRead " in out
+    assert out.rstrip().endswith("Next: python failure.py")
+
+
+def test_download_of_another_dataset_is_refused(run_script, options):
+    status, _, err = run_script("main.py", *arguments(options, download=True))
+    assert status == 1 and err.startswith("error: DOWNLOAD = True fetches COCO's captions_val2017.json, but")
+
+
+def start(options: dict, **more) -> subprocess.Popen:
+    command = [sys.executable, "main.py", *arguments(options)]
+    return subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+@pytest.fixture
+def larger(tmp_path, options):
+    """Options for a run that takes a few seconds of encoding in many shards."""
+    folder = write_dataset(tmp_path / "larger", n_images=1500, size=64)
+    return options | {
+        "image-dir": folder / "images",
+        "annotation-file": folder / "captions.json",
+        "batch-size": 8,
+    }
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_ten_random_moments_ends_in_the_same_bytes(larger, tmp_path):
+    first = start(larger | {"cache-dir": tmp_path / "clean"})
+    begin = wait_for(tmp_path / "clean", first)
+    assert first.wait() == 0, first.stderr.read()
+    length = time.monotonic() - begin
+    expected = bytes_of(tmp_path / "clean")
+    moments = random.Random(0)
+    killed_with_shards = 0
+    for round_ in range(10):
+        folder = tmp_path / f"cut{round_}"
+        run = start(larger | {"cache-dir": folder})
+        wait_for(folder, run)  # before it there are only imports, and nothing to lose
+        time.sleep(moments.uniform(0, 1.05 * length))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        killed_with_shards += any(folder.glob("partial_*/*.pt"))
+        again = start(larger | {"cache-dir": folder})
+        _, err = again.communicate()
+        assert (again.returncode, err) == (0, ""), err
+        assert bytes_of(folder) == expected
+    assert killed_with_shards >= 3, "the moments missed the encoding: nothing was tested"
+
+
+def wait_for(folder: Path, run: subprocess.Popen) -> float:
+    """Wait until a run makes its cache folder; returns the moment."""
+    while not folder.exists():
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.01)
+    return time.monotonic()
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_harm_nothing(larger, tmp_path):
+    runs = [start(larger), start(larger)]
+    outputs = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert sorted("Another run makes this cache" in out for out, _ in outputs) == [False, True]
+    alone = larger | {"cache-dir": tmp_path / "alone"}
+    assert start(alone).wait() == 0
+    assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_grow_is_said_and_nothing_is_lost(larger, tmp_path):
+    """A limit on file sizes stands for a disk that fills up while the tensors are written."""
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000))
+
+    run = start(larger, preexec_fn=limited)
+    _, err = run.communicate()
+    assert run.returncode == 1
+    assert "could not be written" in err and "run the same command again" in err and "Traceback" not in err
+    assert not list((tmp_path / "cache").glob("meta_*"))
+    shards = list((tmp_path / "cache").glob("partial_*/*.pt"))
+    assert len(shards) > 10
+    again = start(larger)
+    again.communicate()
+    assert again.returncode == 0
+    clean = larger | {"cache-dir": tmp_path / "clean"}
+    assert start(clean).wait() == 0
+    assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "clean")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("mount"), reason="a small disk can only be mounted by root"
+)
+def test_a_full_disk_is_said(larger, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk isn't allowed here")
+    try:
+        run = start(larger | {"cache-dir": disk / "cache"})
+        _, err = run.communicate()
+        assert run.returncode == 1
+        assert "No space left on device" in err and "Traceback" not in err
+        kept = list((disk / "cache").glob("partial_*/*.pt"))
+        assert (
+            kept and not list((disk / "cache").rglob("*.tmp")) and not list((disk / "cache").glob("meta_*"))
+        )
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        again = start(larger | {"cache-dir": disk / "cache"})
+        assert again.wait() == 0, again.stderr.read()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_the_real_photographs_through_a_model_of_full_size(coco_dir, tmp_path):
+    """600 photographs and 3,000 captions through 151 million (random) parameters, in under 3 GB."""
+    annotation_file = coco_dir / "annotations" / "captions_val2017_600.json"
+    captions = [each["caption"] for each in json.loads(annotation_file.read_text())["annotations"]]
+    options = {
+        "model-name": model_folders.full_clip(tmp_path / "vit-b-32", captions),
+        "image-dir": coco_dir / "val2017",
+        "annotation-file": annotation_file,
+        "cache-dir": tmp_path / "cache",
+        "result-dir": tmp_path / "results",
+        "device": "cpu",
+    }
+    run = start(options)
+    out, err = run.communicate()
+    assert (run.returncode, err) == (0, ""), err
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    assert peak < 3, f"{peak:.2f} GiB"
+    found = cache.load(meta.find(tmp_path / "cache"))
+    assert tuple(found.img.shape) == (600, 512) and tuple(found.txt.shape) == (3000, 512)
+    assert "R@1 is at chance" in out

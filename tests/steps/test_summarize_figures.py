@@ -1,0 +1,203 @@
+"""Figures: what they show is what their table holds, readable without colour, the same bytes each time."""
+
+import io
+import re
+import zlib
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from common.labels.taxonomy import CATEGORY_NAMES
+from common.report import figures
+
+SHARES = [(0.4, 0.3, 0.5), (0.1, 0.05, 0.2), (0.0, 0.0, 0.02)]
+
+
+def shares(names, counts) -> list[dict[str, str]]:
+    total = sum(counts)
+    return [
+        {"category": name, "label": name, "n": str(n), "share": f"{n / total:.4f}"}
+        | {"low": f"{max(0, n / total - 0.05):.4f}", "high": f"{n / total + 0.06:.4f}"}
+        for name, n in zip(names, counts, strict=True)
+    ]
+
+
+def agreement(**undefined) -> list[dict[str, str]]:
+    rows = []
+    for level in ("ambiguous or clear", "category", "subtype"):
+        for number, statistic in enumerate(("percent agreement", "Krippendorff's alpha", "Gwet's AC1")):
+            value = {"value": f"0.{7 + number}", "low": "0.5", "high": "0.95"}
+            rows.append({"level": level, "statistic": statistic, "n_items": "50"} | value)
+    return rows
+
+
+def confusion(n: str) -> list[dict[str, str]]:
+    return [
+        {"label_1": one, "label_2": two, "n": n}
+        for at, one in enumerate(CATEGORY_NAMES)
+        for two in CATEGORY_NAMES[: at + 1]
+    ]
+
+
+def ranks(*medians: str) -> list[dict[str, str]]:
+    names = ("p05", "q25", "median", "q75", "p95")
+    return [
+        {"category": category, "n": "12" if median else "0"}
+        | {name: str(round(float(median) * (1 + at))) if median else "" for at, name in enumerate(names)}
+        for category, median in zip(CATEGORY_NAMES, medians, strict=False)
+    ]
+
+
+def methods(*nets: float, oracle=()) -> list[dict[str, str]]:
+    return [
+        {"name": f"method {at} (max)", "oracle": str(at in oracle), "net": f"{net:.2f}"}
+        | {"low": f"{net - 1:.2f}", "high": f"{net + 1:.2f}"}
+        | {"placebo": "-2.00", "placebo_low": "-3.00", "placebo_high": "-1.00"}
+        | {"gained_pp": f"{max(net, 0) + 1:.2f}", "lost_pp": f"{max(-net, 0) + 1:.2f}"}
+        | {"before": "1.50", "after": f"{1.5 - net / 10:.4f}"}
+        for at, net in enumerate(nets)
+    ]
+
+
+# Each figure on an ordinary table, and on those at the edge of what there can be.
+TABLES = {
+    "category_distribution": [
+        shares(CATEGORY_NAMES, [40, 10, 5, 3, 2, 1, 0]),
+        shares(CATEGORY_NAMES, [1, 0, 0, 0, 0, 0, 0]),
+        shares(CATEGORY_NAMES, [1200, 900, 300, 300, 200, 60, 40]),
+    ],
+    "ambiguous_vs_clear": [shares(["Ambiguous", "Ambiguous (underspecified)", "Clear"], [10, 6, 50])],
+    "agreement": [
+        agreement(),
+        [row | {"value": "", "low": "", "high": ""} for row in agreement()[:3]] + agreement()[3:],
+        [row | {"low": "", "high": ""} for row in agreement()],
+        [row | {"value": "-0.30", "low": "-0.60"} for row in agreement()[:1]],
+    ],
+    "confusion": [confusion("7"), confusion("12345"), confusion("0")[:-1] + confusion("1")[-1:]],
+    "gt_rank": [ranks("2", "3", "4", "10", "2", "700", "5"), ranks("2", "", ""), ranks("2")],
+    "net_effect": [methods(3.2, -1.0, 0.0, 7.0, oracle=[3]), methods(0.0), methods(5.0, oracle=[0])],
+    "gained_lost": [methods(3.2, -1.0, 0.0, 7.0), methods(0.0)],
+    "hubness": [methods(3.2, -1.0), methods(0.0)],
+}
+CASES = [(name, at) for name, tables in TABLES.items() for at in range(len(tables))]
+
+
+def drawn(name: str, rows: list[dict[str, str]]):
+    with matplotlib.rc_context(figures.STYLE):
+        figure = figures.FIGURES[name](rows)
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_every_figure_is_tried():
+    assert TABLES.keys() == figures.FIGURES.keys()
+
+
+@pytest.mark.parametrize(("name", "at"), CASES)
+def test_nothing_is_cut_off_and_no_text_covers_another(name, at):
+    rows = TABLES[name][at]
+    figure = drawn(name, rows)
+    (axes,) = figure.axes
+    shown = [text for text in texts_of(axes) if text.get_text()]
+    boxes = [text.get_window_extent() for text in shown]
+    for text, box in zip(shown, boxes, strict=True):
+        assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, f"{text.get_text()!r} is cut off"
+    for one in range(len(boxes)):
+        for other in range(one):
+            # Slanted names may have boxes that overlap where the letters don't.
+            covered = name != "confusion" and _cover(boxes[one], boxes[other])
+            assert not covered, (shown[one].get_text(), shown[other].get_text())
+    assert figure.bbox.height / figure.dpi < 11, "higher than a page"
+
+
+def texts_of(axes) -> list:
+    """Every text that is drawn: of ticks those within the limits."""
+    low, high = axes.get_xlim()
+    ticks = [text for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
+    return [*axes.texts, *ticks, *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label]
+
+
+def _cover(one, other) -> bool:
+    wide = min(one.x1, other.x1) - max(one.x0, other.x0)
+    high = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return wide > 1 and high > 2
+
+
+@pytest.mark.parametrize(("name", "at"), CASES)
+def test_no_axis_is_empty(name, at):
+    (axes,) = drawn(name, TABLES[name][at]).axes
+    low, high = axes.get_xlim()
+    inside = [
+        x
+        for line in axes.lines
+        for x in np.atleast_1d(line.get_xdata())
+        if low <= x <= high and line.get_marker() not in ("None", None, "")
+    ]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert inside or bars
+    assert len(axes.get_yticks()) >= 1
+
+
+def test_bars_are_as_long_as_the_shares():
+    rows = TABLES["category_distribution"][0]
+    (axes,) = drawn("category_distribution", rows).axes
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(
+        [100 * float(row["share"]) for row in rows]
+    )
+    assert [text.get_text() for text in axes.texts] == [f"n = {row['n']}" for row in rows]
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(CATEGORY_NAMES)
+    # Ambiguous is told apart without colour.
+    assert [bool(bar.get_hatch()) for bar in axes.patches] == [True] + 6 * [False]
+
+
+def test_forest_plot_shows_each_method_with_its_placebo():
+    rows = TABLES["net_effect"][0]
+    (axes,) = drawn("net_effect", rows).axes
+    marks = [(line.get_marker(), float(line.get_xdata()[0])) for line in axes.lines]
+    expected = []
+    for row in rows:
+        expected.append(("^" if row["oracle"] == "True" else "s", float(row["net"])))
+        expected.append(("x", float(row["placebo"])))
+    assert [mark for mark in marks if mark[0] != "None"] == expected
+    spans = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
+    assert (float(rows[0]["low"]), float(rows[0]["high"])) in spans
+
+
+def test_confusion_shows_every_count():
+    rows = [row | {"n": str(at)} for at, row in enumerate(confusion("0"))]
+    (axes,) = drawn("confusion", rows).axes
+    shown = [text.get_text() for text in axes.texts]
+    assert shown == ["·"] + [str(at) for at in range(1, 28)]
+
+
+def test_gained_and_lost_are_told_apart_by_hatch_and_side():
+    (axes,) = drawn("gained_lost", TABLES["gained_lost"][0]).axes
+    for bar in axes.patches:
+        assert bool(bar.get_hatch()) == (bar.get_width() < 0)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_files_have_no_dates_and_embedded_fonts(name):
+    one, two = (figures.draw(name, TABLES[name][0], 72) for _ in range(2))
+    assert one == two
+    assert one.keys() == {"png", "pdf", "svg"}
+    picture = Image.open(io.BytesIO(one["png"]))
+    assert picture.width == round(72 * figures.WIDTH)
+    assert not {key for key in picture.info if key.lower() not in ("dpi",)}
+    assert b"Date" not in one["pdf"] and b"/Type3" not in one["pdf"]
+    fonts = re.findall(rb"/BaseFont /(\S+)", one["pdf"])
+    assert fonts and all(b"DejaVuSans" in font for font in fonts)
+    assert b"/FontFile2" in one["pdf"]
+    assert b"<text" not in one["svg"] and b"dc:date" not in one["svg"]
+    assert len(zlib.compress(one["svg"])) < 60_000
+
+
+def test_in_grey_methods_differ_from_placebos_and_before_from_after():
+    """Marks that mean different things have different shapes, whatever their colour."""
+    for name in ("net_effect", "hubness", "agreement"):
+        (axes,) = drawn(name, TABLES[name][0]).axes
+        marks = {line.get_marker() for line in axes.lines} - {"None", None, ""}
+        assert len(marks) >= 2, name

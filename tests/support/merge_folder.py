@@ -1,0 +1,196 @@
+"""A small study for the tests of step 4: a cache's meta file, drawn failures, and sheets to fill in.
+
+Its captions are what a user's dataset can hold: quotes, newlines, words that pandas takes for missing,
+first characters that a spreadsheet runs, accents, Chinese, emoji.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import runpy
+import sys
+import unittest.mock
+from pathlib import Path
+
+from common import files
+from common.labels import sheets
+from common.retrieval import meta
+from tests.support import PROJECT
+
+CAPTIONS = [
+    "A man riding a wave on top of a surfboard.",
+    'A sign that reads "STOP", seen from below.',
+    "Two dogs, one cat; nothing else.",
+    "A red bus\non a wet street",
+    "  A kitchen with white cabinets  ",
+    "None",
+    "NA",
+    "nan",
+    "=SUM(A1:A9) written on a blackboard",
+    "- a list that starts with a dash",
+    "@home sign above a door",
+    "+1 on a jersey",
+    "\ta tab before the words",
+    "'tis a quote before the words",
+    "'=quoted formula",
+    "Café crème on a naïve tablecloth",
+    "A señor and a Fräulein in Århus",
+    "A £5 note beside a 10 € note",
+    "一只狗坐在桌子旁边",
+    "两个人在吃披萨 and smiling",
+    "A face 😀 on a balloon",
+    "Is this a question? Yes",
+    "A dog",
+    "A dog",
+    "0042",
+    "A tall giraffe",
+    "A small boat in the harbour",
+    "Three sheep on a hill",
+    "A woman holding an umbrella",
+    "A clock tower",
+    "The same plate of food",
+    "A train at a station",
+    "A cat sleeping on a laptop",
+    "People skiing down a slope",
+    "A bowl of oranges",
+    "A parked motorcycle",
+    "A zebra crossing a road",
+    "A bench under a tree",
+    "A slice of pizza",
+    "A skateboard in the air",
+]
+N = len(CAPTIONS)
+CATEGORIES = ["Ambiguous", "Attribute", "Action", "Count", "Context", "Spatial", "Object"]
+# What rater A says of every caption in most tests, subtypes included.
+LABELS = {idx: CATEGORIES[idx % 7] for idx in range(N)} | {
+    0: ("Ambiguous", "underspecified"),
+    7: ("Ambiguous", "nearduplicate"),
+}
+
+
+def positive(idx: int) -> int:
+    """Row of the image that a caption belongs to: two captions an image."""
+    return idx // 2
+
+
+def predicted(idx: int) -> int:
+    """Row of the image that was retrieved in its place."""
+    return (idx // 2 + 7) % (N // 2)
+
+
+def write_cache(folder: Path, captions: list[str] | None = None, **changes) -> Path:
+    """A cache's meta file, without tensors: step 4 never opens them."""
+    captions = CAPTIONS if captions is None else captions
+    content = {
+        "seed": 42,
+        "num_images": len(captions) // 2,
+        "captions_per_image": 2,
+        "model": "tiny",
+        "revision": None,
+        "processor": "none",
+        "dtype": "float32",
+        "image_folder": "nowhere",
+        "bundled_sample": False,
+        "fingerprints": {"rows": "", "img": "a" * 64, "txt": "b" * 64},
+        "versions": {},
+        "sampled_img_ids": [1000 + row for row in range(len(captions) // 2)],
+        "file_names": [f"{row:012d}.jpg" for row in range(len(captions) // 2)],
+        "caption_ids": list(range(len(captions))),
+        "captions": captions,
+        "gt_img_index": [positive(idx) for idx in range(len(captions))],
+    } | changes
+    content["fingerprints"]["rows"] = meta.rows_fingerprint(content)
+    path = folder / "meta_20_tiny.json"
+    files.write_json(path, content)
+    return path
+
+
+def write_samples(folder: Path, parts: dict[str, list[int]], captions: list[str] | None = None) -> None:
+    """failure_samples.csv, with the columns that step 4 reads and some that it doesn't."""
+    captions = CAPTIONS if captions is None else captions
+    columns = ["order", "part", "idx", "caption_id", "caption", "gt_img_idx", "pred_img_idx", "gt_rank"]
+    rows = [
+        {"part": part, "gt_rank": 2, "caption_id": idx}
+        | item(idx)
+        | {"caption": sheets.guarded(captions[idx])}
+        for part, drawn in parts.items()
+        for idx in drawn
+    ]
+    files.write_csv(folder / "failure_samples.csv", columns, rows)
+
+
+def item(idx: int) -> dict:
+    """The cells of a blank sheet's row."""
+    return {
+        "idx": idx,
+        "caption": CAPTIONS[idx],
+        "gt_img_idx": positive(idx),
+        "pred_img_idx": predicted(idx),
+    }
+
+
+def filled(labels: dict[int, str | tuple[str, str]], **cells) -> list[dict]:
+    """Rows of a sheet: idx -> category, or (category, subtype)."""
+    rows = []
+    for idx, of in labels.items():
+        category, subtype = (of, "") if isinstance(of, str) else of
+        rows.append(item(idx) | {"category": category, "ambiguous_subtype": subtype} | cells)
+    return rows
+
+
+def csv_text(rows: list[dict], columns: list[str] = sheets.COLUMNS, delimiter: str = ",", **how) -> str:
+    """A sheet as a spreadsheet saves it: quoted where need be, captions as `sheets.write_csv` guards them."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=how.pop("lineterminator", "\r\n"), **how)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([sheets.guarded(str(row.get(column, ""))) for column in columns])
+    return text.getvalue()
+
+
+def table(path: Path) -> list[dict]:
+    """Rows of a CSV that step 4 wrote."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def clean(folder: Path) -> dict[int, str | tuple[str, str]]:
+    """annotations_clean.csv as idx -> category, or (category, subtype)."""
+    return {
+        int(row["idx"]): (row["category"], row["ambiguous_subtype"])
+        if row["ambiguous_subtype"]
+        else row["category"]
+        for row in table(folder / "annotations_clean.csv")
+    }
+
+
+def problems(folder: Path) -> list[tuple[str, str, str, str]]:
+    """problems.csv as (file, row, column, value)."""
+    return [(row["file"], row["row"], row["column"], row["value"]) for row in table(folder / "problems.csv")]
+
+
+def report(folder: Path) -> dict:
+    """agreement.json."""
+    return json.loads((folder / "agreement.json").read_text(encoding="utf-8"))
+
+
+def merge(root: Path, *options) -> tuple[int, str, str]:
+    """Run step 4 on root/cache and root/failures: (exit status, stdout, stderr)."""
+    script = PROJECT / "merge_assignments.py"
+    folders = ["--cache-dir", str(root / "cache"), "--failure-dir", str(root / "failures")]
+    before, sys.argv = sys.argv, [script.name, *folders, *map(str, options)]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    try:
+        # Waiting for the disk at each file is most of the time that a merge of a few rows takes.
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            unittest.mock.patch("os.fsync"),
+        ):
+            runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as stopped:
+        status = stopped.code or 0
+    finally:
+        sys.argv = before
+    return status, out.getvalue(), err.getvalue()

@@ -1,0 +1,206 @@
+"""A labelled, improved study of the bundled sample for the tests of step 5, and ways to read it."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import runpy
+import shutil
+import sys
+import unittest.mock
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+from common.report import figures
+from tests.support import PROJECT
+
+DRAW = figures.draw
+SMALL = {  # step 2's options for a small draw, and step 6's for few methods of each kind
+    "failure.py": "--sample-size 80 --overlap-size 20 --per-annotator 20 --backup-size 0",
+    "improve_subset.py": "--methods prompts,category,nnn,tfidf,nnn+words --pooling max --k-templates 2 "
+    "--control-size 120 --subset-size 15 --bank-size 400",
+}
+
+
+class Folders(NamedTuple):
+    """Where a study lies. `results` and `failures` are the sample's own folders inside those given."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / "sample"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures" / "sample"
+
+    def options(self, *names: str) -> list[str]:
+        folders = {
+            "cache": self.root / "cache",
+            "failure": self.root / "failures",
+            "result": self.root / "results",
+        }
+        return [text for name in names for text in (f"--{name}-dir", str(folders[name]))]
+
+
+KNOWN = {}
+
+
+def drawn_once(name: str, rows: list[dict], dpi: int) -> dict[str, bytes]:
+    """`figures.draw`, which takes seconds, once for each table. (That it gives the same bytes has a test.)"""
+    key = name, dpi, json.dumps(rows)
+    if key not in KNOWN:
+        KNOWN[key] = DRAW(name, rows, dpi)
+    return dict(KNOWN[key])
+
+
+def run(script: str, *options) -> tuple[int, str, str]:
+    """Run a script in this process: (exit status, stdout, stderr)."""
+    before, sys.argv = sys.argv, [script, *map(str, options)]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    try:
+        # Waiting for the disk at each file is most of the time that a few hundred small ones take.
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            unittest.mock.patch("os.fsync"),
+            unittest.mock.patch("common.report.figures.draw", drawn_once),
+        ):
+            runpy.run_path(str(PROJECT / script), run_name="__main__")
+    except SystemExit as stopped:
+        status = stopped.code or 0
+    finally:
+        sys.argv = before
+    return status, out.getvalue(), err.getvalue()
+
+
+def done(script: str, *options) -> str:
+    """Run a script that has to succeed; returns what it said."""
+    status, out, err = run(script, *options)
+    assert (status, err) == (0, ""), f"{script}: {err}"
+    return out
+
+
+def summarize(study: Folders, *options) -> str:
+    return done("summarize_result.py", *study.options("cache", "failure", "result"), *options)
+
+
+def copy_of(study: Folders, root: Path) -> Folders:
+    """A study that a test may change; the cache stays where it is, but for its meta file."""
+    for name in ("failures", "results"):
+        shutil.copytree(study.root / name, root / name)
+    (root / "cache" / "sample").mkdir(parents=True)
+    for path in (study.root / "cache" / "sample").glob("meta_*.json"):
+        shutil.copy(path, root / "cache" / "sample")
+    return Folders(root)
+
+
+def without_improvements(study: Folders) -> None:
+    for pattern in ("net_effects.json", "subset_results_*", "ranks_*"):
+        for path in study.results.glob(pattern):
+            path.unlink()
+
+
+# ---- read what was written ---------------------------------------------------------------------------------
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def change_json(path: Path, change) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+class Figure(NamedTuple):
+    """An element of the report that names where it comes from, and what it shows."""
+
+    csv: str
+    row: int
+    column: str
+    text: str
+
+
+class Page(HTMLParser):
+    """A report taken apart: its figures, the text outside of them, links, pictures and tags."""
+
+    VOID = {"meta", "img", "br"}
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=True)
+        self.figures, self.plain, self.links, self.sources, self.open = [], [], [], [], []
+        self.tags, self.within, self.raw = set(), None, text
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.add(tag)
+        self.links += [given["href"]] if "href" in given else []
+        self.sources += [given["src"]] if "src" in given else []
+        self.plain += [given[name] for name in ("alt", "title") if name in given]
+        if tag in self.VOID:
+            return
+        self.open.append(tag)
+        if "data-csv" in given:
+            assert self.within is None, "a figure inside a figure"
+            self.within = Figure(given["data-csv"], int(given["data-row"]), given["data-column"], "")
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"{tag} closes nothing"
+        if tag == "span" and self.within:
+            self.figures.append(self.within)
+            self.within = None
+
+    def handle_data(self, data):
+        if self.within:
+            self.within = self.within._replace(text=self.within.text + data)
+        elif not {"style", "a", "code", "title"} & set(self.open):
+            self.plain.append(data)
+
+
+def page(study: Folders) -> Page:
+    return Page((study.results / "report.html").read_text(encoding="utf-8"))
+
+
+NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+WORDS = {("fix", "False"), ("oracle", "True"), ("exact", "True"), ("estimated", "False"), ("–", "")}
+
+
+IN_PERCENT = {  # columns that hold shares between 0 and 1, and are shown in percent
+    "summary_failures.csv": {"share", "low", "high", "R@1_if_right", "R@1_if_right_low", "R@1_if_right_high"},
+    "summary_baseline.csv": {"value", "low", "high"},
+}
+
+
+def says(figure: Figure, row: dict[str, str]) -> bool:
+    """Whether what a reader sees is what the CSV's cell holds: the same text, or its number rounded.
+
+    Written without the report's own formats, as a reader would check.
+    """
+    cell, text = row[figure.column], figure.text
+    cell = cell[1:] if re.match("'+[=+@-]", cell) else cell
+    if text == cell or (text, cell) in WORDS:
+        return True
+    plain = text.replace("\u2212", "-").replace("\u00a0", " ").removesuffix(" %")
+    if plain.startswith("< "):
+        return float(cell) < float(plain[2:])
+    if not NUMBER.fullmatch(plain):
+        return False
+    shown, decimals = float(plain.replace(",", "")), len(plain.partition(".")[2])
+    shares = figure.column in IN_PERCENT.get(figure.csv, ()) and row.get("measure") != "median rank"
+    # A value on the edge of rounding may go either way, hence a hair more than half of the last digit.
+    return abs(shown - (100 if shares else 1) * float(cell)) <= 0.5 * 10**-decimals * (1 + 1e-6) + 1e-9
