@@ -98,11 +98,11 @@ def deal(order: list[int], overlap: int, each: int, backup: int, annotators: lis
 def describe(parts: dict[str, list], found: ranking.Ranking, frozen: cache.Cache) -> list[dict]:
     """Everything known of each drawn failure: the rows of failure_samples.csv, in the order of the draw."""
     content = frozen.meta
-    ambiguous = coco.provably_ambiguous(content["captions"], content["gt_img_index"])
+    ambiguous = coco.provably_ambiguous(content.captions, content.gt_img_index)
     rows = []
     for part, drawn in parts.items():
         for idx in drawn:
-            gt, pred = content["gt_img_index"][idx], int(found.best_other[idx])
+            gt, pred = content.gt_img_index[idx], int(found.best_other[idx])
             gt_score, pred_score = float(found.positive_score[idx]), float(found.best_other_score[idx])
             cosine = float(frozen.img[gt].double() @ frozen.img[pred].double())
             rows.append(
@@ -110,14 +110,14 @@ def describe(parts: dict[str, list], found: ranking.Ranking, frozen: cache.Cache
                     "order": len(rows) + 1,
                     "part": part,
                     "idx": idx,
-                    "caption_id": content["caption_ids"][idx],
-                    "caption": content["captions"][idx],
+                    "caption_id": content.caption_ids[idx],
+                    "caption": content.captions[idx],
                     "gt_img_idx": gt,
-                    "gt_img_id": content["sampled_img_ids"][gt],
-                    "gt_file_name": content["file_names"][gt],
+                    "gt_img_id": content.sampled_img_ids[gt],
+                    "gt_file_name": content.file_names[gt],
                     "pred_img_idx": pred,
-                    "pred_img_id": content["sampled_img_ids"][pred],
-                    "pred_file_name": content["file_names"][pred],
+                    "pred_img_id": content.sampled_img_ids[pred],
+                    "pred_file_name": content.file_names[pred],
                     "gt_rank": int(found.rank[idx]),
                     "gt_score": f"{gt_score:.6f}",
                     "pred_score": f"{pred_score:.6f}",
@@ -169,13 +169,13 @@ def _held(path: Path, captions: dict[int, str]) -> str:
 
 def find_photographs(image_dir: str | None, content: dict) -> Path:
     """The folder of the photographs. Raises UserError where they aren't those that were encoded."""
-    folder = Path(image_dir) if image_dir else PROJECT_DIR / content["image_folder"]
+    folder = Path(image_dir) if image_dir else PROJECT_DIR / content.image_folder
     way_on = "give the right folder with `--image-dir <folder>`"
     if not folder.is_dir():
         raise UserError(f"{shown(folder)}/, where the cache's photographs were, isn't there: {way_on}")
     encoded, here = (
-        content["fingerprints"].get("images"),
-        coco.images_fingerprint(folder, content["file_names"]),
+        content.fingerprints.images,
+        coco.images_fingerprint(folder, content.file_names),
     )
     if encoded and here and encoded != here:
         raise UserError(
@@ -275,8 +275,7 @@ def write_all(folder: Path, rows: list[dict], annotators: list[str], rendered: d
     ]
     stale = sorted(set(earlier_files(folder)) - set(names))
     files.write_json(folder / "manifest.json", {**manifest, "complete": False, "files": names + stale})
-    safe = [row | {"caption": sheets.guarded(row["caption"])} for row in rows]
-    files.write_csv(folder / "failure_samples.csv", list(rows[0]), safe)
+    files.write_csv(folder / "failure_samples.csv", list(rows[0]), rows)
     for stem, part in tqdm(stems.items(), desc="sheets", disable=None, leave=False):
         own = [{name: row.get(name, "") for name in sheets.COLUMNS} for row in rows if row["part"] == part]
         sheets.write_csv(folder / f"{stem}.csv", own)
@@ -317,7 +316,7 @@ def manifest_of(frozen: cache.Cache, n_failures: int, parts: dict[str, list], se
     modules = {"torch": torch, "numpy": np, "pillow": PIL, "openpyxl": openpyxl}
     versions = {name: module.__version__ for name, module in modules.items()}
     return {
-        "fingerprint": meta.fingerprint(frozen.meta),
+        "fingerprint": frozen.meta.fingerprint,
         "meta_file": shown(frozen.meta_file),
         "settings": settings,
         "captions": len(frozen.txt),
@@ -332,7 +331,7 @@ def say_draw(frozen: cache.Cache, n_failures: int, parts: dict[str, list], rows:
     """What was read, the headline number, and what was drawn."""
     n = len(frozen.txt)
     print(f"Read {shown(frozen.meta_file)}: {len(frozen.img):,} images, {n:,} captions")
-    if frozen.meta["bundled_sample"]:
+    if frozen.meta.bundled_sample:
         print("  the bundled sample: rendered scenes and a tiny CLIP, for trying every step")
     print(f"failures@1 = {n_failures:,} of {n:,} captions ({n_failures / n:.2%})")
     dealt = ", ".join(f"{len(drawn)} {part}" for part, drawn in parts.items())
@@ -354,18 +353,18 @@ def say_written(folder: Path, annotators: list[str], language: str) -> None:
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     check_settings(SAMPLE_SIZE, OVERLAP_SIZE, PER_ANNOTATOR, BACKUP_SIZE, ANNOTATORS, LANGUAGE)
     frozen = cache.load(meta.find(CACHE_DIR))
-    content, cache_id = frozen.meta, meta.fingerprint(frozen.meta)
+    content, cache_id = frozen.meta, frozen.meta.fingerprint
     folder = meta.own_folder(FAILURE_DIR, content)
     photographs = find_photographs(IMAGE_DIR, content)
-    refuse_filled(folder, content["captions"])
+    refuse_filled(folder, content.captions)
 
-    seed = content["seed"] if SEED is None else SEED
-    found = ranking.rank(frozen.txt, frozen.img, content["gt_img_index"])
+    seed = content.seed if SEED is None else SEED
+    found = ranking.rank(frozen.txt, frozen.img, content.gt_img_index)
     failures = np.flatnonzero(found.rank > 1)
-    order = draw(failures, content["caption_ids"], seed)
+    order = draw(failures, content.caption_ids, seed)
     parts = deal(order, OVERLAP_SIZE, PER_ANNOTATOR, BACKUP_SIZE, ANNOTATORS)
     rows = describe(parts, found, frozen)
     say_draw(frozen, len(failures), parts, rows)

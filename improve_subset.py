@@ -24,7 +24,7 @@ from common import files, sampling
 from common.errors import UserError, reported
 from common.fixes import bank as banks
 from common.fixes import hubness, net_effect, placebo, prompts, rerank
-from common.labels import sheet_reader, sheets, spellings
+from common.labels import sheet_reader, spellings
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
 from common.retrieval import cache, meta, ranking, text_cache
 from common.settings import PROJECT_DIR, override, shown
@@ -157,13 +157,13 @@ def read_labels(path: Path, captions: list[str]) -> dict[int, str]:
 
 def make_study(frozen: cache.Cache, labels: dict[int, str], tune: bool, seed: int) -> Study:
     """Rank all captions as step 1 did and, to tune, split them in halves by image."""
-    gt = np.array(frozen.meta["gt_img_index"], dtype=np.int64)
+    gt = np.array(frozen.meta.gt_img_index, dtype=np.int64)
     everything = np.arange(len(gt))
     plain = rerank.Method(rerank.Plain(frozen.txt, frozen.img))
     (before,) = rerank.rank([plain], everything, gt, first=True)
     tuning = np.zeros(0, dtype=np.int64)
     if tune:
-        order = sampling.hashed_order(range(len(frozen.img)), frozen.meta["sampled_img_ids"], seed)
+        order = sampling.hashed_order(range(len(frozen.img)), frozen.meta.sampled_img_ids, seed)
         half = np.isin(gt, order[: len(order) // 2])
         tuning, everything = everything[half], everything[~half]
     study = Study(frozen, gt, before, everything, tuning, labels)
@@ -174,7 +174,7 @@ def make_study(frozen: cache.Cache, labels: dict[int, str], tune: bool, seed: in
 
 def choose_subsets(study: Study, categories: list[str], size: int, control: int, seed: int) -> dict:
     """Name -> idx of every set of queries, ascending. Draws are by hash of the caption id, as in step 2."""
-    ids = study.frozen.meta["caption_ids"]
+    ids = study.frozen.meta.caption_ids
     failures = sampling.hashed_order(study.failures, ids, seed)
     subsets = {}
     for name in CATEGORY_NAMES:
@@ -210,10 +210,10 @@ def cells_of(method: str, subsets: dict, study: Study, poolings: list[str]) -> l
 def find_bank(path: Path, settings: dict, content: dict) -> banks.Bank | None:
     """The bank, checked against the queries; None where there is none."""
     default = PROJECT_DIR / "data" / "annotations" / "captions_train2017.json"
-    if content["bundled_sample"] and path == default:
+    if content.bundled_sample and path == default:
         path = PROJECT_DIR / "data" / "sample" / "annotations" / "captions_train2017.json"
     if not path.is_file():
-        if path != default and not content["bundled_sample"]:
+        if path != default and not content.bundled_sample:
             raise UserError(f"BANK_FILE = {shown(path)}: there is no such file")
         return None
     bank = banks.read(path, settings["BANK_SIZE"], settings["SEED"], content)
@@ -296,7 +296,7 @@ def deal_categories(study: Study, seed: int) -> dict[int, str]:
 
 def templated(cell: Cell, study: Study, settings: dict) -> list[str]:
     """The texts of a cell's queries, each in its K templates; none for a method without templates."""
-    k, captions = settings["K_TEMPLATES"], study.frozen.meta["captions"]
+    k, captions = settings["K_TEMPLATES"], study.frozen.meta.captions
     if cell.pooling == NO_POOLING:
         return []
     if "category" not in rerank.parse(cell.method):
@@ -400,7 +400,7 @@ def measure(cell: Cell, study: Study, ranked: list, settings: dict) -> dict:
         result["placebo_net_effect"] = net_effects(before, under_placebo.rank, image, study, seed)
         if len(cell.queries) == len(study.queries):
             first = rerank.Ranked(before, study.before.tied[cell.queries], study.before.first[cell.queries])
-            result["hubness"] = hubs(first, after, study.frozen.meta["file_names"])
+            result["hubness"] = hubs(first, after, study.frozen.meta.file_names)
     return result
 
 
@@ -411,7 +411,7 @@ def run_identity(study: Study, bank: banks.Bank | None, settings: dict) -> dict:
     templates = json.dumps([prompts.GENERAL, prompts.OF_CATEGORY])
     identity = {
         "format": FORMAT,
-        "cache": meta.fingerprint(study.frozen.meta),
+        "cache": study.frozen.meta.fingerprint,
         "labels": files.fingerprint(labels.encode("utf-8"))[:16] if study.labels else None,
         "bank": bank.fingerprint[:16] if bank else None,
         "templates": files.fingerprint(templates.encode("utf-8"))[:16],
@@ -431,9 +431,9 @@ def rank_rows(cell: Cell, study: Study, ranked: list) -> list[dict]:
         rows.append(
             {
                 "idx": idx,
-                "caption_id": content["caption_ids"][idx],
-                "caption": sheets.guarded(content["captions"][idx]),
-                "gt_img_idx": content["gt_img_index"][idx],
+                "caption_id": content.caption_ids[idx],
+                "caption": content.captions[idx],
+                "gt_img_idx": content.gt_img_index[idx],
                 "stratum": "failure" if before > 1 else "success",
                 "category": study.labels.get(idx, ""),
                 "rank_before": before,
@@ -539,7 +539,7 @@ def net_effect_rows(results: dict) -> list[dict]:
 
 def write_index(folder: Path, rows: list[dict], results, skipped, study: Study, head: dict, settings) -> None:
     """net_effects.json: the result of the last run, and which cells' files belong to it."""
-    ids = study.frozen.meta["sampled_img_ids"]
+    ids = study.frozen.meta.sampled_img_ids
     content = {
         "net_effects": rows,
         "left_out": skipped,
@@ -668,19 +668,19 @@ def say_written(folder: Path, n: int, mark: str) -> None:
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     frozen = cache.load(meta.find(CACHE_DIR))
     settings = {name: globals()[name] for name in SETTINGS}
-    settings["SEED"] = frozen.meta["seed"] if SEED is None else SEED
+    settings["SEED"] = frozen.meta.seed if SEED is None else SEED
     check_settings(settings)
     labels_file = meta.own_folder(FAILURE_DIR, frozen.meta) / "annotations_clean.csv"
-    labels = read_labels(labels_file, frozen.meta["captions"])
+    labels = read_labels(labels_file, frozen.meta.captions)
     study = make_study(frozen, labels, TUNE, settings["SEED"])
     subsets = choose_subsets(study, CATEGORIES, SUBSET_SIZE, CONTROL_SIZE, settings["SEED"])
     bank = find_bank(BANK_FILE, settings, frozen.meta)
     say_input(study, subsets, bank, settings)
 
-    maker = rerank.Maker(frozen.txt, frozen.img, frozen.meta["captions"], study.gt, settings["SEED"])
+    maker = rerank.Maker(frozen.txt, frozen.img, frozen.meta.captions, study.gt, settings["SEED"])
     texts = text_cache.TextCache(frozen, MODEL_DIR, DEVICE)
     skipped = left_out(METHODS, study, bank, fill_maker(maker, bank, texts), texts)
     say_left_out(skipped)

@@ -11,12 +11,13 @@ Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: so
 """
 
 import contextlib
+import types
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from common import files, statistics
+from common import files, records, statistics
 from common.errors import UserError, list_rows, reported
 from common.retrieval import cache, coco, download, encoder, meta, ranking
 from common.retrieval.distributed import Team, together
@@ -83,8 +84,8 @@ def choose_data(data: Data) -> Data:
         model_name=str(SAMPLE_DIR / "clip") if data.model_name == STUDY_MODEL else data.model_name,
         image_dir=SAMPLE_DIR / "val2017",
         annotation_file=SAMPLE_DIR / "annotations" / "captions_val2017.json",
-        cache_dir=data.cache_dir / meta.SAMPLE_FOLDER,
-        result_dir=data.result_dir / meta.SAMPLE_FOLDER,
+        cache_dir=meta.sample_folder(data.cache_dir),
+        result_dir=meta.sample_folder(data.result_dir),
         bundled_sample=True,
     )
 
@@ -125,7 +126,7 @@ def identity(sample: coco.Sample, data: Data, source: encoder.Source | None, set
         "processor": processor,
         "dtype": settings["DTYPE"],
         "annotation_file": files.file_fingerprint(data.annotation_file),
-        "rows": meta.rows_fingerprint(rows_of(sample)),
+        "rows": meta.rows_fingerprint(types.SimpleNamespace(**rows_of(sample))),
         "images": coco.images_fingerprint(data.image_dir, sample.file_names),
     }
 
@@ -261,33 +262,33 @@ def model_source(model_name: str) -> str:
     return shown(folder) if folder.is_dir() else model_name
 
 
-def meta_content(sample: coco.Sample, data: Data, wanted: dict, facts: dict, name: str) -> dict:
+def meta_content(sample: coco.Sample, data: Data, wanted: dict, facts: dict, name: str) -> meta.Meta:
     """The meta file: identity first, rows last."""
     plain = ("seed", "num_images", "captions_per_image", "revision", "processor", "dtype")
-    return {
-        "model": name,
-        "model_source": model_source(data.model_name),
+    return meta.Meta(
+        model=name,
+        model_source=model_source(data.model_name),
         **{field: wanted[field] for field in plain},
         **facts,
-        "image_folder": shown(data.image_dir),
-        "annotation_file": shown(data.annotation_file),
-        "bundled_sample": data.bundled_sample,
-        "versions": encoder.versions(),
-        "fingerprints": {field: wanted[field] for field in ("annotation_file", "images")},
+        image_folder=shown(data.image_dir),
+        annotation_file=shown(data.annotation_file),
+        bundled_sample=data.bundled_sample,
+        versions=encoder.versions(),
+        fingerprints=meta.Fingerprints(**{field: wanted[field] for field in ("annotation_file", "images")}),
         **rows_of(sample),
-    }
+    )
 
 
 def evaluate(frozen: cache.Cache, settings: dict, team: Team) -> dict:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
-    gt = np.array(frozen.meta["gt_img_index"])
+    gt = np.array(frozen.meta.gt_img_index)
     # On the CPU unless DEVICE or torchrun chose a GPU: one start of CUDA takes as long as COCO's ranks.
     device = team.device(settings["DEVICE"])
     device = device if device.startswith("cuda") else "cpu"
     encoder.check_device(device, "float64")
     share = ranking.count(frozen.txt, frozen.img, gt, team.share(len(gt)), device)
     found = ranking.total(team.gather(share), gt)
-    ambiguous = coco.provably_ambiguous(frozen.meta["captions"], gt)
+    ambiguous = coco.provably_ambiguous(frozen.meta.captions, gt)
     with_caption = np.flatnonzero(found.image_rank)
     return {
         "text_to_image": {
@@ -319,10 +320,10 @@ def measures(ranks: np.ndarray, cluster: np.ndarray) -> dict:
 def comparison(result: dict, content: dict) -> dict | None:
     """The published recall beside this run's, in points, where the settings are the study's."""
     same = (
-        content["fingerprints"]["annotation_file"] == STUDY_FILE
-        and (content["num_images"], content["captions_per_image"]) == (5000, 5)
-        and content["dtype"] == "float32"
-        and Path(content["model"]).name == Path(STUDY_MODEL).name
+        content.fingerprints.annotation_file == STUDY_FILE
+        and (content.num_images, content.captions_per_image) == (5000, 5)
+        and content.dtype == "float32"
+        and Path(content.model).name == Path(STUDY_MODEL).name
     )
     if not same:
         return None
@@ -355,7 +356,7 @@ def say_result(result: dict, compared: dict | None, content: dict) -> None:
     print(f"  {recall['ties']:,} captions, {result['image_to_text']['ties']:,} images")
     ambiguous = recall["provably_ambiguous_captions"]
     print(f"Captions that no method can answer (another image has the same text): {ambiguous:,}")
-    if content["truncated_captions"]:
+    if content.truncated_captions:
         print(f"Captions cut off at {content['max_tokens']} tokens: {content['truncated_captions']:,}")
     if recall["R@1"]["value"] < 3 / recall["gallery"]:
         print("R@1 is at chance: these images don't belong to these captions, or the weights are random")
@@ -379,12 +380,11 @@ def say_comparison(compared: dict) -> None:
 
 def baseline(frozen: cache.Cache, result: dict, compared: dict | None) -> dict:
     """The result file: figures, then where they come from."""
-    rows = ("sampled_img_ids", "file_names", "caption_ids", "captions", "gt_img_index")
     return {
         **result,
         "comparison": compared,
-        "cache": {"fingerprint": meta.fingerprint(frozen.meta), "meta_file": shown(frozen.meta_file)},
-        "made_with": {field: value for field, value in frozen.meta.items() if field not in rows},
+        "cache": {"fingerprint": frozen.meta.fingerprint, "meta_file": shown(frozen.meta_file)},
+        "made_with": records.plain(frozen.meta.making),
         "versions": encoder.versions(),
     }
 
@@ -392,7 +392,7 @@ def baseline(frozen: cache.Cache, result: dict, compared: dict | None) -> dict:
 @reported
 @together
 def main(team: Team) -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     check_settings(NUM_IMAGES, CAPTIONS_PER_IMAGE, BATCH_SIZE)
     settings = {"SEED": SEED, "CAPTIONS_PER_IMAGE": CAPTIONS_PER_IMAGE, "DTYPE": DTYPE}
     settings |= {"DEVICE": DEVICE, "BATCH_SIZE": BATCH_SIZE}

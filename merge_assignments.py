@@ -326,15 +326,7 @@ def rater_rows(
 def save(path: Path, rows: list[dict], columns: list[str]) -> None:
     """Write a CSV in which no text runs as a formula; `sheet_reader.read` takes the guarding quotes off."""
     wanted = set(columns)
-    guarded = [
-        {
-            name: sheets.guarded(cell) if type(cell) is str else cell
-            for name, cell in row.items()
-            if name in wanted
-        }
-        for row in rows
-    ]
-    files.write_csv(path, columns, guarded)
+    files.write_csv(path, columns, [{name: row[name] for name in row if name in wanted} for row in rows])
 
 
 def columns_of(labels: Labels, filled: list[sheet_reader.Row]) -> dict[str, list[str]]:
@@ -507,7 +499,7 @@ def say_findings(
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     check_settings(BOOTSTRAP_ROUNDS, SEED)
     study = drawn.read(CACHE_DIR, FAILURE_DIR)
     seed = study.seed if SEED is None else SEED

@@ -17,9 +17,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from common import files, statistics
+from common import files, records, statistics
 from common.errors import UserError, list_rows, reported
-from common.labels import sheet_reader, sheets, spellings
+from common.labels import sheet_reader, spellings
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 from common.report import cautions, document, figures, tables
 from common.retrieval import meta
@@ -95,14 +95,13 @@ def check_settings(examples: int, dpi: int) -> None:
 def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Study:
     """Everything that earlier steps wrote and that belongs to this cache."""
     content, notes = find_cache(cache_dir, result_dir)
-    sample = meta.SAMPLE_FOLDER if content["bundled_sample"] else ""
-    folder, failures = result_dir / sample, failure_dir / sample
+    folder, failures = meta.own_folder(result_dir, content), meta.own_folder(failure_dir, content)
     baseline = read_baseline(folder / "baseline.json")
     cache_id = baseline["cache"]["fingerprint"]
-    if "captions" in content and meta.fingerprint(content) != cache_id:
+    if isinstance(content, meta.Meta) and content.fingerprint != cache_id:
         raise UserError(
             f"{shown(folder / 'baseline.json')} belongs to another cache ({cache_id}) than the one in "
-            f"{shown(cache_dir)}/ ({meta.fingerprint(content)}): run `python main.py` again"
+            f"{shown(cache_dir)}/ ({content.fingerprint}): run `python main.py` again"
         )
     drawn = read_if_there(failures / "manifest.json")
     if drawn and drawn.get("fingerprint") != cache_id:
@@ -110,7 +109,7 @@ def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Study:
             f"{shown(failures)}/ was made from another cache ({drawn.get('fingerprint')}) than "
             f"baseline.json ({cache_id}): labels may be about other failures than those counted here"
         )
-    labels = read_labels(failures, content.get("captions"))
+    labels = read_labels(failures, getattr(content, "captions", None))
     merged = read_if_there(failures / "agreement.json") if labels is not None else {}
     pairs = ("level", "rater_1", "rater_2", "label_1", "label_2", "n")
     confusion = read_table(failures / "confusion.csv", pairs) if merged else []
@@ -119,15 +118,16 @@ def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Study:
     return Study(folder, failures, baseline, labels, drawn, merged, confusion, raters, index, cells, notes)
 
 
-def find_cache(cache_dir: Path, result_dir: Path) -> tuple[dict, list[str]]:
+def find_cache(cache_dir: Path, result_dir: Path) -> tuple[meta.Making, list[str]]:
     """The cache's meta content or, where no cache is, as much of it as a baseline.json says."""
     try:
         return meta.read(meta.find(cache_dir)), []
     except UserError:
-        for folder in (result_dir, result_dir / meta.SAMPLE_FOLDER):
+        for folder in meta.places(result_dir):
             if (folder / "baseline.json").is_file():
                 made_with = read_baseline(folder / "baseline.json")["made_with"]
-                return made_with, ["the cache isn't here, so captions were not compared with it"]
+                making = records.parse(made_with, meta.Making, "baseline.json", "run `python main.py` again")
+                return making, ["the cache isn't here, so captions were not compared with it"]
         raise
 
 
@@ -577,20 +577,11 @@ def write_csvs(folder: Path, csvs: dict[str, list[dict]]) -> dict[str, tables.Cs
     written = {}
     for name, rows in csvs.items():
         path = folder / f"{name}.csv"
-        files.write_csv(path, list(rows[0]), [{key: safe(cell) for key, cell in row.items()} for row in rows])
+        files.write_csv(path, list(rows[0]), rows)
         cells = pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
-        cells = cells.map(sheets.unguarded)
+        cells = cells.map(files.unguarded)
         written[name] = tables.Csv(f"{name}.csv", cells.to_dict("records"))
     return written
-
-
-def safe(cell):
-    """A cell in which no spreadsheet finds a formula; a negative number is none."""
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return sheets.guarded(cell) if isinstance(cell, str) else cell
-    return cell
 
 
 def write_figures(folder: Path, csvs: dict[str, tables.Csv], dpi: int) -> dict[str, bytes]:
@@ -684,7 +675,7 @@ def say_written(
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     check_settings(EXAMPLES_PER_CATEGORY, FIGURE_DPI)
     study = read(CACHE_DIR, FAILURE_DIR, RESULT_DIR)
     say_read(study)

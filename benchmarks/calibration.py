@@ -61,14 +61,14 @@ def start(meta_file: Path, bank_file: Path) -> None:
     """What every process needs, once."""
     torch.set_num_threads(1)
     frozen = cache.load(meta_file)
-    gt = np.array(frozen.meta["gt_img_index"])
+    gt = np.array(frozen.meta.gt_img_index)
     bank = banks.read(bank_file, 20000, SEED, frozen.meta)
     rows = bank.embeddings
     if rows is None:
         texts = text_cache.TextCache(frozen, None, "cpu")
         texts.add(bank.captions, "bank")
         rows = texts.rows(bank.captions)
-    maker = rerank.Maker(frozen.txt, frozen.img, frozen.meta["captions"], gt, SEED)
+    maker = rerank.Maker(frozen.txt, frozen.img, frozen.meta.captions, gt, SEED)
     maker.add_bank(rows, bank.captions)
     noise = normalize(
         torch.randn(len(gt), TEMPLATES, rows.shape[1], generator=torch.manual_seed(SEED)), dim=-1

@@ -372,7 +372,7 @@ def say_sample(result: dict) -> None:
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     if HALF not in ("none", "bfloat16", "float16"):
         raise UserError(f"HALF = {HALF}: should be none, bfloat16 or float16")
     print(f"{measuring.machine()}. {measuring.load()} at the start\n")

@@ -178,7 +178,7 @@ def say_exponents(measured: list[tuple[int, int, float, float]]) -> None:
 
 @reported
 def main() -> None:
-    override(globals())
+    globals().update(vars(override(globals())))
     print(f"{measuring.machine()}. {measuring.load()} at the start\n")
     compare(IMAGES, ROUNDS)
     at_sizes(SIZES, ROUNDS, IMAGES)

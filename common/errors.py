@@ -7,7 +7,15 @@ ROWS_SHOWN = 20
 
 
 class UserError(Exception):
-    """Something that a user can cause and mend. Its text names the file, the value and the next command."""
+    """Something that a user can cause and fix. Its text names the file, the value and the next command."""
+
+    status = 1  # that the script exits with
+
+
+class SettingError(UserError):
+    """A wrong option or setting, told before anything is read."""
+
+    status = 2
 
 
 def list_rows(rows: list[str], shown: int = ROWS_SHOWN) -> str:
@@ -19,7 +27,7 @@ def list_rows(rows: list[str], shown: int = ROWS_SHOWN) -> str:
 
 
 def reported(main):
-    """Decorate a script's `main`: a UserError becomes its text on standard error and exit status 1.
+    """Decorate a script's `main`: a UserError becomes its text on standard error and its exit status.
 
     Any other exception keeps its traceback, since it is a bug, except an interrupt (exit status 130) and
     a file that the system would not read or write (full disk, no permission): users cause those too.
@@ -33,9 +41,9 @@ def reported(main):
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            message, status = f"error: {error}", 1
+            message, status = f"error: {error}", error.status
         except KeyboardInterrupt:
-            message, status = "stopped. Run the same command again to go on.", 130
+            message, status = "stopped. Run the same command again to continue.", 130
         except OSError as error:
             # Those of a missing module's file, a socket and the like carry no file name: they are bugs.
             if error.filename is None:

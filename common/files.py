@@ -1,12 +1,15 @@
-"""Whole files: written to a temporary name and moved over the target, and recognised by a fingerprint."""
+"""Whole files: written to a temporary name and moved over the target, and recognized by a fingerprint."""
 
 import contextlib
 import csv
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -84,13 +87,71 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path} is not valid JSON ({error}): get or make it again") from error
 
 
+RUNS = re.compile(r"'*[=+\-@\t]")  # quotes in front count too, so that taking one off is always right
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # it runs nothing, whatever its sign
+
+
+def guarded(text: str) -> str:
+    """A cell of a CSV: one `'` in front of text that a spreadsheet would take for a formula.
+
+    That is text whose first character is one of `= + - @` or a tab, with any number of quotes before it,
+    and that is no number: `unguarded(guarded(text)) == text` for every text.
+    """
+    return "'" + text if RUNS.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Take off the quote that `guarded` put on. Other text, `'tis` for example, stays as it is.
+
+    A workbook holds captions without the quote, but one that was saved from an opened CSV has it: compare
+    a caption of a workbook with the cache both as it stands and unguarded.
+    """
+    return text[1:] if text.startswith("'") and RUNS.match(text) else text
+
+
 def write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
-    """Write a CSV file: UTF-8 with a byte order mark, without which Excel misreads non-ASCII letters."""
+    """Write one of our own tables: UTF-8 with a byte order mark, without which Excel misreads letters.
+
+    Every text is `guarded`, whichever column it is in. A column that a row lacks stays blank; a key that is
+    no column is a ValueError.
+    """
     text = io.StringIO(newline="")
+    cells = [
+        {key: guarded(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
+    ]
     # Before Python 3.13 the csv module leaves a bare \r unquoted, and readers take it for the end of a row.
-    returns = any("\r" in cell for row in rows for cell in row.values() if isinstance(cell, str))
+    returns = any("\r" in cell for row in cells for cell in row.values() if isinstance(cell, str))
     quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
     writer = csv.DictWriter(text, columns, lineterminator="\n", quoting=quoting)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(cells)
     write_bytes(path, text.getvalue().encode("utf-8-sig"))
+
+
+def read_csv(path: Path, columns: Iterable[str], again: str) -> list[dict[str, str]]:
+    """Read one of our own tables back: the cells of each row as text, `unguarded`.
+
+    `columns` must be there; others are read too. `again` is what a user does to get the file again. For a
+    sheet that people fill in there is labels/sheet_reader.py. Raises UserError where the file is not such
+    a table.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            head = next(reader, [])
+            rows = [row for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a CSV that this project wrote ({error}): {again}") from error
+    missing = [name for name in columns if name not in head]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}: {again}")
+    ragged = [number for number, row in enumerate(rows, start=2) if len(row) != len(head)]
+    if ragged:
+        raise UserError(f"{path}: row {ragged[0]} has another number of cells than the header: {again}")
+    return [dict(zip(head, map(unguarded, row), strict=True)) for row in rows]
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Python's version and those of some packages as installed, without importing them."""
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}

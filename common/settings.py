@@ -5,47 +5,88 @@
     SEED: int | None = None  # None means the cache's
     # --------------------------------------------------------------------------------------------------
 
-`override(globals())`, the first line of a script's `main`, reads the options of the command line
-(`--num-images 500` for NUM_IMAGES), puts their values into the module, and makes paths absolute.
+`settings = override(globals())`, the first line of a script's `main`, reads the options of the command line
+(`--num-images 500` for NUM_IMAGES) and returns all of them as one record: `settings.NUM_IMAGES`.
 The kind of a value is the constant's annotation (without one, the type of its value), so no option is written
-twice, and a slip of the editor such as `NUM_IMAGES: int = "5000"` is told from a bug.
+twice, and a slip of the editor such as `NUM_IMAGES: int = "5000"` is distinguished from a bug.
 """
 
 import ast
+import dataclasses
 import difflib
 import re
 import sys
 import types
 import typing
+from collections.abc import Collection
 from pathlib import Path
 
-from common.errors import UserError
+from common.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+# What the folders are where nobody names others. While the bundled sample is used, these alone give way to
+# their `sample/`: a folder that a user names is used as it is.
+DEFAULT_FOLDERS = tuple(PROJECT_DIR / name for name in ("cache", "failure_analysis", "final_results"))
 FENCE = re.compile(r"^# -{4,}")
+FOLDER = ("_DIR", "_FILE")  # how a setting ends that is a path
 
 
-def override(module: dict, arguments: list[str] | None = None) -> None:
-    """Overwrite the settings of a script's `globals()` with the terminal's options.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of one run, a field for each constant of the script's block, under the same name."""
 
-    `arguments` is `sys.argv[1:]` by default. `--help` prints the script's purpose and its block of settings
-    and exits. Names that end in _DIR or _FILE become absolute Paths; relative ones start at the project's
-    folder. Raises UserError for an unknown option and for a value of the wrong kind, naming the legal ones.
+    def but(self, **changed) -> "Settings":
+        """The same with some values changed: `settings.but(SEED=42)`."""
+        return dataclasses.replace(self, **changed)
+
+    def values(self) -> dict[str, object]:
+        """What defines the run, for an artifact's provenance: all settings but folders and files."""
+        fields = dataclasses.fields(self)
+        return {each.name: getattr(self, each.name) for each in fields if not each.name.endswith(FOLDER)}
+
+
+def override(module: dict, arguments: list[str] | None = None) -> Settings:
+    """The settings of a script's `globals()`, those that the terminal names in place of the block's.
+
+    `arguments` is `sys.argv[1:]` by default. `--help` prints the script's purpose and its settings and exits.
+    Names that end in _DIR or _FILE become absolute Paths; relative ones start at the project's folder. Raises
+    SettingError for an unknown option and for a value of the wrong kind, naming the legal ones.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     block = _fenced_block(Path(module["__file__"]).read_text(encoding="utf-8"))
     kinds = {name: _kind(annotation, module[name]) for name, annotation in _assigned(block).items()}
+    values = {name: module[name] for name in kinds}
     if "--help" in arguments or "-h" in arguments:
-        print(_help(module["__doc__"], block, Path(module["__file__"]).name))
+        print(_help(module["__doc__"], block, values, Path(module["__file__"]).name))
         sys.exit(0)
     for name, text in _pairs(arguments, list(kinds)):
-        module[name] = _convert(name, text, kinds[name])
-    for name in kinds:
-        if not _fits(module[name], kinds[name]):
+        values[name] = _convert(name, text, kinds[name])
+    for name, value in values.items():
+        if not _fits(value, kinds[name]):
             legal = _kind_words(kinds[name])
-            raise UserError(f"{name} = {module[name]!r} in the settings: should be {legal}")
-        if name.endswith(("_DIR", "_FILE")) and module[name] is not None:
-            module[name] = PROJECT_DIR / Path(module[name]).expanduser()
+            raise SettingError(f"{name} = {value!r} in the settings: should be {legal}")
+        if name.endswith(FOLDER) and value is not None:
+            values[name] = PROJECT_DIR / Path(value).expanduser()
+    record = dataclasses.make_dataclass("Settings", list(kinds.items()), bases=(Settings,), frozen=True)
+    return record(**values)
+
+
+def at_least(least: float, **values: float | None) -> None:
+    """Raise SettingError for a number below `least`; None, where a setting may be None, is legal.
+
+    `at_least(1, NUM_IMAGES=settings.NUM_IMAGES)`
+    """
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise SettingError(f"{name} = {value}: should be {least} or more")
+
+
+def one_of(legal: Collection[str], **values: str | list[str]) -> None:
+    """Raise SettingError for a text that is not legal, or for a list that is empty or holds such a text."""
+    for name, value in values.items():
+        given = value if isinstance(value, list) else [value]
+        if not given or any(each not in legal for each in given):
+            raise SettingError(f"{name} = {','.join(given)}: should be of {', '.join(legal)}")
 
 
 def shown(path: Path) -> str:
@@ -90,10 +131,10 @@ def _pairs(arguments: list[str], names: list[str]) -> list[tuple[str, str]]:
         if option not in legal:
             near = difflib.get_close_matches(option, legal, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise UserError(f"unknown option {option}{hint}. Legal: {' '.join(legal)} --help")
+            raise SettingError(f"unknown option {option}{hint}. Legal: {' '.join(legal)} --help")
         if not equals:
             if not rest:
-                raise UserError(f"{option} needs a value: `{option} <value>`")
+                raise SettingError(f"{option} needs a value: `{option} <value>`")
             text = rest.pop(0)
         pairs.append((legal[option], text))
     return pairs
@@ -114,7 +155,7 @@ def _convert(name: str, text: str, kind) -> object:
         return first(text)
     except (ValueError, KeyError) as error:
         option = "--" + name.lower().replace("_", "-")
-        raise UserError(f"{option} {text}: should be {_kind_words(kind)}") from error
+        raise SettingError(f"{option} {text}: should be {_kind_words(kind)}") from error
 
 
 def _fits(value, kind) -> bool:
@@ -156,10 +197,29 @@ def _kind_words(kind) -> str:
     return " or ".join(words)
 
 
-def _help(doc: str, block: str, script: str) -> str:
-    """The script's docstring, then its settings block as it stands."""
+def _help(doc: str, block: str, values: dict[str, object], script: str) -> str:
+    """The script's docstring, then its settings in plain values with their comments."""
+    first = next(name for name in values if not isinstance(values[name], list))
+    example = f"--{first.lower().replace('_', '-')} {_plain(values[first])}"
+    comments = _comments(block)
+    lines = [f"{name} = {_plain(value)}  # {comments[name]}" for name, value in values.items()]
     return (
         f"{doc.strip()}\n\nSettings (edit them at the top of {script}, or give one for this run alone:\n"
-        "`--num-images 500` sets NUM_IMAGES; True or False for a boolean; commas between a list's items):\n\n"
-        f"{block}"
+        f"`{example}` sets {first}; True or False for a boolean; commas between a list's items):\n\n"
+        + "\n".join(lines)
     )
+
+
+def _plain(value: object) -> str:
+    """A value as it is typed on the terminal."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _comments(block: str) -> dict[str, str]:
+    """Name of each constant -> the comment at the end of its first line."""
+    found = {}
+    for line in block.splitlines():
+        name = re.match(r"[A-Z]\w*", line)
+        if name:
+            found[name[0]] = line.partition("  # ")[2]
+    return found

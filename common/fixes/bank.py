@@ -20,6 +20,7 @@ import torch
 from common import files
 from common.errors import UserError
 from common.retrieval import coco
+from common.retrieval.meta import Meta
 from common.settings import shown
 
 ARRAYS = ("embeddings", "caption_ids", "image_ids", "captions", "model", "revision")
@@ -40,7 +41,7 @@ class Bank:
     embeddings: torch.Tensor | None = field(default=None, repr=False)  # (n, dim) float32, rows of length 1
 
 
-def read(path: Path, size: int, seed: int, content: dict) -> Bank:
+def read(path: Path, size: int, seed: int, content: Meta) -> Bank:
     """Read a bank and draw `size` of its captions; `content` is the cache's meta.
 
     Raises UserError where the file isn't a bank, or is one of another model.
@@ -60,14 +61,14 @@ def read(path: Path, size: int, seed: int, content: dict) -> Bank:
     )
 
 
-def checked(bank: Bank, content: dict, allow_transductive: bool) -> Bank:
+def checked(bank: Bank, content: Meta, allow_transductive: bool) -> Bank:
     """The bank with what it shares with the queries (cache's meta) counted.
 
     Raises UserError where a caption id or an image id is the queries' too, unless that is allowed: such a
     bank has seen the answers.
     """
-    captions = set(bank.caption_ids) & set(content["caption_ids"])
-    images = set(bank.image_ids) & set(content["sampled_img_ids"])
+    captions = set(bank.caption_ids) & set(content.caption_ids)
+    images = set(bank.image_ids) & set(content.sampled_img_ids)
     if (captions or images) and not allow_transductive:
         raise UserError(
             f"BANK_FILE = {bank.file}: {len(captions):,} of its captions and {len(images):,} of its images "
@@ -76,7 +77,7 @@ def checked(bank: Bank, content: dict, allow_transductive: bool) -> Bank:
             "Take captions of other images (captions_train2017.json), or set ALLOW_TRANSDUCTIVE = True, "
             "which marks every number"
         )
-    texts = {coco.normalised(caption) for caption in content["captions"]}
+    texts = {coco.normalised(caption) for caption in content.captions}
     equal = sum(coco.normalised(caption) in texts for caption in bank.captions)
     return replace(bank, transductive=bool(captions or images), equal_texts=equal)
 
@@ -97,7 +98,7 @@ def _captions(path: Path) -> Bank:
     )
 
 
-def _encoded(path: Path, content: dict) -> Bank:
+def _encoded(path: Path, content: Meta) -> Bank:
     """A bank whose captions come with their vectors."""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -110,10 +111,10 @@ def _encoded(path: Path, content: dict) -> Bank:
     if missing:
         raise UserError(f"BANK_FILE = {shown(path)} lacks {', '.join(missing)} (needed: {', '.join(ARRAYS)})")
     for name in ("model", "revision"):
-        if str(arrays[name]) != str(content[name]):
+        if str(arrays[name]) != str(getattr(content, name)):
             raise UserError(
                 f"BANK_FILE = {shown(path)} was encoded with {name} {str(arrays[name])!r}, "
-                f"the cache with {content[name]!r}: encode the bank with the cache's model"
+                f"the cache with {getattr(content, name)!r}: encode the bank with the cache's model"
             )
     rows = torch.from_numpy(arrays["embeddings"].astype(np.float32))
     lengths = {len(rows), *(len(arrays[name]) for name in ARRAYS[1:4])}

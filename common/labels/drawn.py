@@ -39,18 +39,15 @@ def read(cache_dir: Path, failure_dir: Path) -> Study:
 
     Raises UserError where neither is there, and where the two don't belong together.
     """
-    there = cache_dir.is_file() or any(
-        any(folder.glob("meta_*.json")) for folder in (cache_dir, cache_dir / meta.SAMPLE_FOLDER)
-    )
-    if not there:
-        for folder in (failure_dir, failure_dir / meta.SAMPLE_FOLDER):
+    if meta.find_or_none(cache_dir) is None:
+        for folder in meta.places(failure_dir):
             if (folder / SAMPLES).is_file():
                 return _without_cache(folder)
     meta_file = meta.find(cache_dir)
     cache = meta.read(meta_file)
     folder = meta.own_folder(failure_dir, cache)
-    captions = dict(enumerate(cache["captions"]))
-    positives = dict(enumerate(cache["gt_img_index"]))
+    captions = dict(enumerate(cache.captions))
+    positives = dict(enumerate(cache.gt_img_index))
     sources, notes, samples = {shown(meta_file): files.file_fingerprint(meta_file)}, [], {}
     if (folder / SAMPLES).is_file():
         samples = _samples(folder / SAMPLES, captions)
@@ -59,13 +56,13 @@ def read(cache_dir: Path, failure_dir: Path) -> Study:
     made_from = (
         files.read_json(folder / MANIFEST).get("fingerprint") if (folder / MANIFEST).is_file() else None
     )
-    if made_from not in (None, meta.fingerprint(cache)):
+    if made_from not in (None, cache.fingerprint):
         notes.append(
             f"{shown(folder)}/ was made from the cache {made_from}, but {shown(meta_file)} is "
-            f"{meta.fingerprint(cache)}: rows count where their captions agree"
+            f"{cache.fingerprint}: rows count where their captions agree"
         )
     known = Known(captions, positives, _predicted(samples), frozenset(samples) or None, len(captions) - 1)
-    return Study(folder, known, _parts(samples), cache["seed"], sources, notes)
+    return Study(folder, known, _parts(samples), cache.seed, sources, notes)
 
 
 def _without_cache(folder: Path) -> Study:

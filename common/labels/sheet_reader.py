@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from common import files
 from common.errors import UserError
 from common.labels import sheets, spellings
 
@@ -215,7 +216,7 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
             f"has a misplaced double quote near line {reader.line_num} ({error}), so its rows can't be told "
             'apart. Write a quote inside a cell as "", or save the sheet from a spreadsheet'
         ) from error
-    unguarded = [(number, [sheets.unguarded(cell) for cell in cells]) for number, cells in records]
+    unguarded = [(number, [files.unguarded(cell) for cell in cells]) for number, cells in records]
     sheet = _under_header(unguarded, columns, required)
     name = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[delimiter]
     return sheet._replace(form=f"CSV, {name}")

@@ -19,28 +19,6 @@ from common.labels.taxonomy import CATEGORIES, CATEGORY_NAMES, SUBTYPE_NAMES, SU
 
 COLUMNS = ["idx", "caption", "gt_img_idx", "pred_img_idx", "category", "ambiguous_subtype", "note"]
 FILLED_BY_PEOPLE = ("category", "ambiguous_subtype", "note")
-FREE_TEXT = ("caption", "note")  # columns in which a spreadsheet could find something to run
-
-RUNS = re.compile(r"'*[=+\-@\t]")  # quotes in front count too, so that taking one off is always right
-
-
-def guarded(text: str) -> str:
-    """A cell of a CSV sheet: one `'` in front of text that a spreadsheet would take for a formula.
-
-    That is text whose first character is one of `= + - @` or a tab, with any number of quotes before it:
-    `unguarded(guarded(text)) == text` for every text.
-    """
-    return "'" + text if RUNS.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """Take off the quote that `guarded` put on. Other text, `'tis` for example, stays as it is.
-
-    A workbook holds captions without the quote, but one that was saved from an opened CSV has it: compare
-    a caption of a workbook with the cache both as it stands and unguarded.
-    """
-    return text[1:] if text.startswith("'") and RUNS.match(text) else text
-
 
 ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 FIXED_DATE = (2000, 1, 1, 0, 0, 0)  # the same workbook has the same bytes whenever it is written
@@ -54,13 +32,9 @@ def picture_path(part: str, idx: int) -> str:
     return f"vis_{part}/fail_{idx}.jpg"
 
 
-def write_csv(path: Path, rows: list[dict], further_columns: tuple[str, ...] = ()) -> None:
-    """Write a sheet as CSV; captions and notes are `guarded`. Columns missing in a row stay blank."""
-    columns = [*COLUMNS, *further_columns]
-    cells = [{column: row.get(column, "") for column in columns} for row in rows]
-    for row in cells:
-        row.update({column: guarded(row[column]) for column in FREE_TEXT})
-    files.write_csv(path, columns, cells)
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Write a sheet as CSV. Columns missing in a row stay blank."""
+    files.write_csv(path, COLUMNS, [{name: row.get(name, "") for name in COLUMNS} for row in rows])
 
 
 def write_xlsx(path: Path, rows: list[dict], part: str) -> None:
@@ -93,7 +67,7 @@ def _set(sheet: Worksheet, row: int, column: int, value: int | str) -> None:
     if isinstance(value, str):
         cell.value = ILLEGAL_IN_XML.sub("?", value)
         cell.data_type = "s"
-        cell.quotePrefix = bool(RUNS.match(value))  # stays text when somebody edits the cell, too
+        cell.quotePrefix = bool(files.RUNS.match(value))  # stays text when somebody edits the cell, too
     else:
         cell.value = value
 

@@ -1,6 +1,6 @@
 """The report: one HTML file with everything in it, and the tables that it shares with a paper.
 
-The template and its style lie beside this file (report.html.j2, report.css). It has no script and loads
+The template and its style lie beside this file (document.html.j2, document.css). It has no script and loads
 nothing. Every figure in it is an element that names its CSV, row and column (see tables.py).
 """
 
@@ -206,11 +206,11 @@ def html(
 
     failure_dir: where the examples' pictures lie; one that isn't there is said and left out.
     """
-    css = (HERE / "report.css").read_text(encoding="utf-8")
+    css = (HERE / "document.css").read_text(encoding="utf-8")
     used = {part for row in _rows(csvs, "summary_net_effects") for part in row["method"].split("+")}
     text = (
         _environment()
-        .get_template("report.html.j2")
+        .get_template("document.html.j2")
         .render(
             csvs=csvs,
             tables=rendered,

@@ -6,6 +6,7 @@ and batches are fixed.
 """
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -17,10 +18,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common import files
+from common import files, records
 from common.errors import UserError
-from common.retrieval import meta
+from common.retrieval import meta as metas
 from common.retrieval.distributed import ALONE, Team
+from common.retrieval.meta import Meta
 from common.settings import shown
 
 SHARD_FORMAT = 2  # another number wherever what a shard holds changes, so that old ones count for nothing
@@ -33,8 +35,13 @@ class Cache:
 
     img: torch.Tensor  # (n_images, dim)
     txt: torch.Tensor  # (n_captions, dim)
-    meta: dict
+    meta: Meta
     meta_file: Path
+
+    @functools.cached_property
+    def gt(self) -> np.ndarray:
+        """The image row of each caption: (n_captions,) int64."""
+        return np.array(self.meta.gt_img_index, dtype=np.int64)
 
 
 def load(meta_file: Path) -> Cache:
@@ -42,21 +49,21 @@ def load(meta_file: Path) -> Cache:
 
     Raises UserError where a file is missing, cut off, or holds other numbers than were written.
     """
-    content = meta.read(meta_file)
+    content = metas.read(meta_file)
     tensors = {kind: _read_tensor(_beside(meta_file, kind), content, kind) for kind in ("img", "txt")}
     return Cache(tensors["img"], tensors["txt"], content, Path(meta_file))
 
 
-def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, content: dict) -> Path:
+def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, meta: Meta) -> Path:
     """Write a cache; returns its meta file, which comes last and so says that the others are whole.
 
-    img (n_images, dim) and txt (n_captions, dim): rows of length 1 to 1e-4. `content` needs the fields of
-    `meta.FIELDS`; the fingerprints of rows and tensors are added here. Raises ValueError for another number
+    img (n_images, dim) and txt (n_captions, dim): rows of length 1 to 1e-4. The fingerprints of
+    rows and tensors are added to `meta` here. Raises ValueError for another number
     of rows, and UserError for rows that aren't of length 1, which a model in half precision can give.
     """
-    expected = {"img": len(content["sampled_img_ids"]), "txt": len(content["captions"])}
-    fingerprints = dict(content["fingerprints"]) | {"rows": meta.rows_fingerprint(content)}
-    stem = meta.stem(content["num_images"], content["model"])
+    expected = {"img": len(meta.sampled_img_ids), "txt": len(meta.captions)}
+    fingerprints = {"rows": metas.rows_fingerprint(meta)}
+    stem = metas.stem(meta.num_images, meta.model)
     for kind, tensor in (("img", img), ("txt", txt)):
         tensor = tensor.float().contiguous()
         if tensor.shape[0] != expected[kind]:
@@ -70,16 +77,18 @@ def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, content: dict) -> 
         fingerprints[kind] = _tensor_fingerprint(tensor)
         files.write_bytes(folder / f"{kind}_{stem}.pt", _tensor_bytes(tensor))
     meta_file = folder / f"meta_{stem}.json"
-    files.write_json(meta_file, {**content, "fingerprints": fingerprints})
+    records.write(
+        meta_file, records.replace(meta, fingerprints=records.replace(meta.fingerprints, **fingerprints))
+    )
     return meta_file
 
 
-def differences(found: dict, wanted: dict) -> list[str]:
+def differences(found: Meta, wanted: dict) -> list[str]:
     """What a cache holds otherwise than the settings ask for: `field: cache x, settings y`.
 
     A wanted value of None is one that can't be known here (a model that isn't on this machine).
     """
-    flat = {**found, **found["fingerprints"]}
+    flat = records.plain(found) | records.plain(found.fingerprints)
     return [
         f"{field}: the cache has {flat.get(field)!r}, the settings ask for {value!r}"
         for field, value in wanted.items()
@@ -196,7 +205,7 @@ def _beside(meta_file: Path, kind: str) -> Path:
     return meta_file.with_name(meta_file.name.replace("meta_", f"{kind}_", 1)).with_suffix(".pt")
 
 
-def _read_tensor(path: Path, content: dict, kind: str) -> torch.Tensor:
+def _read_tensor(path: Path, content: Meta, kind: str) -> torch.Tensor:
     """One of a cache's tensors, checked. Raises UserError naming the file and the way on."""
     again = "Restore it from a copy, or move the cache's three files away and run `python main.py`"
     if not path.is_file():
@@ -205,7 +214,7 @@ def _read_tensor(path: Path, content: dict, kind: str) -> torch.Tensor:
         tensor = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged zip shows itself in many ways
         raise UserError(f"{shown(path)} is damaged or cut off ({type(error).__name__}). {again}") from error
-    found, wanted = _tensor_fingerprint(tensor), content["fingerprints"][kind]
+    found, wanted = _tensor_fingerprint(tensor), getattr(content.fingerprints, kind)
     if found != wanted:
         raise UserError(
             f"{shown(path)} doesn't hold what was written: its fingerprint is {found[:12]}, "

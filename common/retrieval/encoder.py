@@ -6,7 +6,6 @@ hub or from a folder. This is the only file of the project that imports transfor
 
 import collections
 import os
-import platform
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
-import PIL
 import torch
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -255,15 +253,9 @@ def check_agreement(reference: torch.Tensor, rows: torch.Tensor, device: str, dt
         )
 
 
-def versions() -> dict:
-    """Versions of what an embedding's last bits hang on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "pillow": PIL.__version__,
-        "numpy": np.__version__,
-    }
+def versions() -> dict[str, str]:
+    """Versions of what an embedding's last bits depend on."""
+    return files.versions("torch", "transformers", "pillow", "numpy")
 
 
 def _best_device() -> str:

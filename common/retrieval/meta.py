@@ -8,31 +8,69 @@ import json
 import re
 from pathlib import Path
 
-from common import files
+from common import files, records
 from common.errors import UserError, list_rows
-from common.settings import shown
+from common.records import Record
+from common.settings import DEFAULT_FOLDERS, shown
 
-# What a later step may rely on. `captions` and `gt_img_index` have one entry a caption row (idx),
-# `sampled_img_ids` and `file_names` one an image row.
-FIELDS = (
-    "seed",
-    "num_images",
-    "captions_per_image",
-    "model",
-    "revision",
-    "processor",
-    "dtype",
-    "image_folder",
-    "bundled_sample",
-    "fingerprints",
-    "versions",
-    "sampled_img_ids",
-    "file_names",
-    "caption_ids",
-    "captions",
-    "gt_img_index",
-)
 SAMPLE_FOLDER = "sample"
+
+
+class Fingerprints(Record):
+    """SHA-256 of what a cache was made from, and of what it holds."""
+
+    annotation_file: str | None = None  # of the captions file
+    images: str | None = None  # over names and sizes of the image files
+    rows: str = ""  # over what each row stands for
+    img: str = ""  # over shape, dtype and values of the image embeddings
+    txt: str = ""  # the same of the caption embeddings
+
+
+class Making(Record, kw_only=True):
+    """How a cache was made: everything in its meta file but its rows."""
+
+    model: str  # the hub's name, or a folder's own
+    model_source: str | None = None  # where later steps find it again: its folder, or the hub's name
+    seed: int  # of the sample
+    num_images: int  # that were sampled
+    captions_per_image: int  # the most of one image
+    revision: str | None  # the hub's commit, or a fingerprint of the model's folder
+    processor: str | None  # class of the image processor
+    dtype: str  # that the model computed in; embeddings are float32 anyway
+    device: str | None = None  # that the model computed on
+    batch_size: int | None = None  # items at once
+    padding: str | None = None  # of captions, in words
+    max_tokens: int | None = None  # of a caption; longer ones are cut off
+    truncated_captions: int | None = None  # captions that were cut off
+    image_folder: str  # seen from the project's folder
+    annotation_file: str | None = None  # seen from the project's folder
+    bundled_sample: bool  # whether the rendered scenes were used
+    versions: dict[str, str]  # package -> version
+    fingerprints: Fingerprints
+
+
+class Meta(Making, kw_only=True):
+    """A meta file. The lists have one entry an image row, or one a caption row (idx)."""
+
+    sampled_img_ids: list[int]  # image row -> image id
+    file_names: list[str]  # image row -> file in the image folder
+    caption_ids: list[int]  # idx -> annotation id
+    captions: list[str]  # idx -> text
+    gt_img_index: list[int]  # idx -> row of the caption's own image
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of the cache, 16 hexadecimal digits: its rows and both tensors."""
+        parts = self.fingerprints
+        return files.fingerprint(f"{parts.rows}{parts.img}{parts.txt}".encode("ascii"))[:16]
+
+    @property
+    def making(self) -> Making:
+        """The same without its rows."""
+        return Making(**{name: getattr(self, name) for name in records.names(Making)})
+
+
+ROWS = ("sampled_img_ids", "file_names", "caption_ids", "captions", "gt_img_index")
 
 
 def stem(num_images: int, model: str) -> str:
@@ -40,16 +78,28 @@ def stem(num_images: int, model: str) -> str:
     return f"{num_images}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", model).strip("_.")
 
 
+def places(folder: Path) -> list[Path]:
+    """Where to look: in a folder that the user named or, of the default ones, in its `sample` folder too."""
+    return [folder, folder / SAMPLE_FOLDER] if Path(folder) in DEFAULT_FOLDERS else [Path(folder)]
+
+
 def find(cache_dir: Path) -> Path:
-    """The meta file of the one cache in a folder or, where that holds none, in its `sample` folder.
+    """The meta file of the one cache in a folder or, of the default folder, in its `sample` folder.
 
     A path of a meta file itself is accepted, which chooses among several. Raises UserError where there is
     no cache, and where there are several.
     """
-    cache_dir = Path(cache_dir)
-    if cache_dir.is_file():
-        return cache_dir
-    for folder in (cache_dir, cache_dir / SAMPLE_FOLDER):
+    found = find_or_none(cache_dir)
+    if found is None:
+        raise UserError(f"{shown(cache_dir)}/ holds no cache: run `python main.py` first")
+    return found
+
+
+def find_or_none(cache_dir: Path) -> Path | None:
+    """The same, with None where there is no cache."""
+    if Path(cache_dir).is_file():
+        return Path(cache_dir)
+    for folder in places(cache_dir):
         found = sorted(folder.glob("meta_*.json"))
         if len(found) == 1:
             return found[0]
@@ -58,19 +108,18 @@ def find(cache_dir: Path) -> Path:
                 f"{shown(folder)}/ holds {len(found)} caches; say which one is meant, for example "
                 f"`--cache-dir {shown(found[0])}`:\n{list_rows([path.name for path in found])}"
             )
-    raise UserError(f"{shown(cache_dir)}/ holds no cache: run `python main.py` first")
+    return None
 
 
-def read(meta_file: Path) -> dict:
+def read(meta_file: Path) -> Meta:
     """Read and check a meta file. Raises UserError where a field is missing or its rows were changed."""
-    meta = files.read_json(meta_file)
-    missing = [field for field in FIELDS if field not in meta]
+    again = "Move it and the .pt files beside it away, then run `python main.py`"
+    content = files.read_json(meta_file)
+    missing = [name for name in records.names(Meta, required=True) if name not in content]
     if missing:
-        raise UserError(
-            f"{shown(meta_file)} lacks {', '.join(missing)}: it isn't this version's. "
-            "Move it and the .pt files beside it away, then run `python main.py`"
-        )
-    if meta["fingerprints"]["rows"] != rows_fingerprint(meta):
+        raise UserError(f"{shown(meta_file)} lacks {', '.join(missing)}: it isn't this version's. {again}")
+    meta = records.parse(content, Meta, shown(meta_file), again)
+    if meta.fingerprints.rows != rows_fingerprint(meta):
         raise UserError(
             f"{shown(meta_file)} was changed after it was written: its rows (ids, file names, captions) "
             "don't match its own fingerprint. Restore it from a copy, or move the cache away and run "
@@ -79,18 +128,20 @@ def read(meta_file: Path) -> dict:
     return meta
 
 
-def rows_fingerprint(meta: dict) -> str:
+def rows_fingerprint(meta: Meta) -> str:
     """SHA-256 of what each row stands for: image ids, file names, caption ids, captions, positives."""
-    rows = [meta[field] for field in FIELDS[FIELDS.index("sampled_img_ids") :]]
+    rows = [getattr(meta, name) for name in ROWS]
     return files.fingerprint(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
 
 
-def fingerprint(meta: dict) -> str:
-    """The identity of a cache, 16 hexadecimal digits: its rows and both tensors."""
-    parts = "".join(meta["fingerprints"][part] for part in ("rows", "img", "txt"))
-    return files.fingerprint(parts.encode("ascii"))[:16]
+def own_folder(folder: Path, making: Making) -> Path:
+    """Where a step writes for this cache: the bundled sample has a folder of its own in a default one.
+
+    A folder that the user named is used as it is.
+    """
+    return sample_folder(folder) if making.bundled_sample else Path(folder)
 
 
-def own_folder(folder: Path, meta: dict) -> Path:
-    """Where a step writes for this cache: the bundled sample has a folder of its own, never mixed."""
-    return Path(folder) / SAMPLE_FOLDER if meta["bundled_sample"] else Path(folder)
+def sample_folder(folder: Path) -> Path:
+    """Where the bundled sample's files go: into `sample` of a default folder, else into the folder itself."""
+    return Path(folder) / SAMPLE_FOLDER if Path(folder) in DEFAULT_FOLDERS else Path(folder)

@@ -47,13 +47,13 @@ class TextCache:
         """
         different = sorted(set(texts))
         identity = {
-            "cache": meta.fingerprint(self.frozen.meta),
-            "revision": self.frozen.meta["revision"],
-            "dtype": self.frozen.meta["dtype"],
+            "cache": self.frozen.meta.fingerprint,
+            "revision": self.frozen.meta.revision,
+            "dtype": self.frozen.meta.dtype,
             "texts": files.fingerprint(json.dumps(different).encode("utf-8")),
         }
         folder = self.frozen.meta_file.parent
-        stem = "texts_" + meta.stem(len(different), self.frozen.meta["model"])
+        stem = "texts_" + meta.stem(len(different), self.frozen.meta.model)
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
         path = folder / f"{stem}_{digest}.pt"
         rows, beside = cache.read_rows(path, len(different)), path.with_suffix(".json")
@@ -67,20 +67,20 @@ class TextCache:
     def find(self) -> encoder.Source:
         """The model's files. Raises NoModel where they aren't here, UserError for another model's."""
         content = self.frozen.meta
-        named = str(self.model_dir or content.get("model_source") or content["model"])
+        named = str(self.model_dir or content.model_source or content.model)
         if self.model_dir is None and Path(named).is_absolute() and not Path(named).is_dir():
             source = None  # step 1's folder has gone since
         else:
             source = encoder.locate(named, download=False)
         if source is None:
             raise NoModel(
-                f"the cache's model {content['model']} isn't on this machine: "
+                f"the cache's model {content.model} isn't on this machine: "
                 "set MODEL_DIR to its folder, or fetch it as step 1 did"
             )
-        if source.revision != content["revision"]:
+        if source.revision != content.revision:
             raise UserError(
                 f"{shown(source.folder)} holds revision {source.revision[:12]} of the model, the cache was "
-                f"made with {str(content['revision'])[:12]}: set MODEL_DIR to the folder that step 1 used"
+                f"made with {str(content.revision)[:12]}: set MODEL_DIR to the folder that step 1 used"
             )
         return source
 
@@ -94,8 +94,8 @@ class TextCache:
     def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
         if self._towers is None:
-            captions = self.frozen.meta["captions"][:PROBES]
-            towers = encoder.load(self.find(), self.device, self.frozen.meta["dtype"], [], captions)
+            captions = self.frozen.meta.captions[:PROBES]
+            towers = encoder.load(self.find(), self.device, self.frozen.meta.dtype, [], captions)
             rows = towers.encode_texts(captions, BATCH)
             least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
             if not least >= LEAST_COSINE:

@@ -182,7 +182,7 @@ def make_clip(output_dir, gallery, bank, settings):
 
 @reported
 def main():
-    override(globals())
+    globals().update(vars(override(globals())))
     gallery, bank = make_data(OUTPUT_DIR, globals())
     print(f"gallery: {len(gallery['images'])} images, {len(gallery['annotations'])} captions")
     print(f"bank: {len(bank['annotations'])} captions of {len(bank['images'])} further scenes")

@@ -23,7 +23,8 @@ import world
 
 from common import files
 from common.errors import UserError, list_rows, reported
-from common.labels.sheets import COLUMNS, unguarded
+from common.files import unguarded
+from common.labels.sheets import COLUMNS
 from common.retrieval import meta
 from common.settings import override, shown
 
@@ -42,15 +43,15 @@ SHEET = re.compile(r"assign_(?:overlap_)?(.+)\.csv")
 def check_cache(cache, content, cache_name):
     """Raise UserError unless every image and caption of the cache is the sample's."""
     captions = {row["id"]: (row["image_id"], row["caption"]) for row in content["annotations"]}
-    ids, texts = cache["caption_ids"], cache["captions"]
-    owners = (cache["sampled_img_ids"][row] for row in cache["gt_img_index"])
+    ids, texts = cache.caption_ids, cache.captions
+    owners = (cache.sampled_img_ids[row] for row in cache.gt_img_index)
     strange = [
         f"idx {idx} (caption {caption_id}): {text!r}"
         for idx, (caption_id, text, owner) in enumerate(zip(ids, texts, owners, strict=True))
         if captions.get(caption_id) != (owner, text)
     ]
     known = {image["id"] for image in content["images"]}
-    strange += [f"image {i}" for i in cache["sampled_img_ids"] if i not in known]
+    strange += [f"image {i}" for i in cache.sampled_img_ids if i not in known]
     if strange:
         raise UserError(
             f"{cache_name} isn't the bundled sample's ({len(strange)} of its rows aren't), and right answers "
@@ -101,12 +102,12 @@ def foreign_rows(rows, cache, name):
         except ValueError:
             problems.append(f"{name} row {line}: idx, gt_img_idx and pred_img_idx should be whole numbers")
             continue
-        if not (0 <= idx < len(cache["captions"]) and 0 <= retrieved < len(cache["sampled_img_ids"])):
+        if not (0 <= idx < len(cache.captions) and 0 <= retrieved < len(cache.sampled_img_ids)):
             problems.append(f"{name} row {line}: idx {idx} or pred_img_idx {retrieved} is out of range")
-        elif cache["captions"][idx] not in (row["caption"], unguarded(row["caption"])):
-            problems.append(f"{name} row {line}: idx {idx} has another caption, {cache['captions'][idx]!r}")
-        elif cache["gt_img_index"][idx] != own:
-            problems.append(f"{name} row {line}: gt_img_idx {own} isn't {cache['gt_img_index'][idx]}")
+        elif cache.captions[idx] not in (row["caption"], unguarded(row["caption"])):
+            problems.append(f"{name} row {line}: idx {idx} has another caption, {cache.captions[idx]!r}")
+        elif cache.gt_img_index[idx] != own:
+            problems.append(f"{name} row {line}: gt_img_idx {own} isn't {cache.gt_img_index[idx]}")
     return problems
 
 
@@ -124,9 +125,9 @@ def fill(rows, annotator, error_rate, seed, cache, content):
     says = {row["id"]: row["says"] for row in content["annotations"]}
     blank = [row for row in rows if not row["category"].strip() and not row["ambiguous_subtype"].strip()]
     for row in blank:
-        caption_id = cache["caption_ids"][int(row["idx"])]
+        caption_id = cache.caption_ids[int(row["idx"])]
         own, retrieved = (
-            scenes[cache["sampled_img_ids"][int(row[name])]] for name in ("gt_img_idx", "pred_img_idx")
+            scenes[cache.sampled_img_ids[int(row[name])]] for name in ("gt_img_idx", "pred_img_idx")
         )
         rng = random.Random(f"{seed} {annotator} {caption_id}")
         truth = world.true_label(says[caption_id], own, retrieved)
@@ -143,7 +144,7 @@ def check_rates(annotators, error_rates):
 
 @reported
 def main():
-    override(globals())
+    globals().update(vars(override(globals())))
     check_rates(ANNOTATORS, ERROR_RATES)
     meta_file = meta.find(CACHE_DIR)
     cache, content = meta.read(meta_file), files.read_json(ANNOTATION_FILE)

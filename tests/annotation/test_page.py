@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 from PIL import Image
 
+from common import files
 from common.annotation import page
 from common.errors import UserError
 from common.labels import sheet_reader, sheets, spellings
@@ -217,7 +218,7 @@ def test_captions_come_back_exactly_as_they_were(visit, tmp_path):
         csv.DictReader(io.StringIO(export(tab, tmp_path).read_bytes().decode("utf-8-sig"), newline=""))
     )
     assert list(rows[0]) == [*sheets.COLUMNS, "revision"]
-    assert {int(row["idx"]): sheets.unguarded(row["caption"]) for row in rows} == CAPTIONS
+    assert {int(row["idx"]): files.unguarded(row["caption"]) for row in rows} == CAPTIONS
     assert not any(row["caption"].startswith(("=", "+", "-", "@", "\t")) for row in rows)
     assert [int(row["gt_img_idx"]) for row in rows] == [idx % 6 for idx in sorted(CAPTIONS)]
 
@@ -462,7 +463,7 @@ def test_a_hand_filled_sheet_is_read_and_its_bad_rows_are_refused(visit, tmp_pat
     rows += [["", 42, CAPTIONS[42], "Counterfeit", ""], ["", 45, CAPTIONS[45], "Count", "underspecified"]]
     rows += [["", 46, "not on this page", "Count", ""], ["", 48, CAPTIONS[48], "Ambiguous", "whatever"]]
     rows += [["", 51, CAPTIONS[51], "Count", ""], ["", 51, CAPTIONS[51], "Object", ""]]
-    rows += [["", 21, CAPTIONS[21], "Object", ""], ["", 3, sheets.guarded(CAPTIONS[3]), "Object", ""]]
+    rows += [["", 21, CAPTIONS[21], "Object", ""], ["", 3, files.guarded(CAPTIONS[3]), "Object", ""]]
     text = load(tab, hand_filled(tmp_path / "assign_A.csv", rows, encoding=encoding))
     assert "5 labels or notes taken, 1 of them in place of another" in text
     assert "6 rows were refused" in text
@@ -519,8 +520,8 @@ def test_page_and_reader_take_the_same_spellings(visit):
     ]
     assert tab.evaluate("(texts) => texts.map(squeezed)", spelled) == list(map(spellings.squeezed, spelled))
     guards = ["=a", "'=a", "''=a", "'tis", "a", "", "\t", "-", "@x", "+1", " =1"]
-    assert tab.evaluate("(texts) => texts.map(guarded)", guards) == list(map(sheets.guarded, guards))
-    assert tab.evaluate("(texts) => texts.map(unguarded)", guards) == list(map(sheets.unguarded, guards))
+    assert tab.evaluate("(texts) => texts.map(guarded)", guards) == list(map(files.guarded, guards))
+    assert tab.evaluate("(texts) => texts.map(unguarded)", guards) == list(map(files.unguarded, guards))
 
 
 def test_labels_by_page_csv_and_workbook_end_up_equal(visit, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import files
 from common.labels import sheet_reader, sheets
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 
@@ -34,17 +35,17 @@ ROWS = [
 
 @given(st.text(alphabet="'=+-@\ta ", max_size=8) | st.text(max_size=8))
 def test_unguarding_undoes_guarding(text):
-    assert sheets.unguarded(sheets.guarded(text)) == text
+    assert files.unguarded(files.guarded(text)) == text
 
 
 @given(st.text(alphabet="'=+-@\ta", max_size=8))
 def test_guarded_text_never_starts_as_a_formula_does(text):
-    assert not sheets.guarded(text).startswith(("=", "+", "-", "@", "\t"))
+    assert not files.guarded(text).startswith(("=", "+", "-", "@", "\t"))
 
 
 @pytest.mark.parametrize("text", ["", "a = b", "'tis", " =1", "a"])
 def test_other_text_is_left_alone(text):
-    assert sheets.guarded(text) == text
+    assert files.guarded(text) == text
 
 
 def test_csv_has_a_byte_order_mark_and_exactly_the_columns(tmp_path):
@@ -56,7 +57,7 @@ def test_csv_has_a_byte_order_mark_and_exactly_the_columns(tmp_path):
     rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     assert {len(row) for row in rows} == {7}
     for row, caption in zip(rows[1:], HOSTILE.values(), strict=True):
-        assert sheets.unguarded(row[1]) == caption
+        assert files.unguarded(row[1]) == caption
         assert not row[1].startswith(("=", "+", "-", "@", "\t"))
         assert row[4:] == ["", "", ""]
 

@@ -33,7 +33,7 @@ def test_without_options_only_folders_change(module):
     settings.override(module, [])
     assert module["NUM_IMAGES"] == 5000
     assert module["SEED"] is None
-    assert module["CACHE_DIR"] == settings.PROJECT / "cache"
+    assert module["CACHE_DIR"] == settings.PROJECT_DIR / "cache"
 
 
 def test_each_kind_is_read_from_the_terminal(module, tmp_path):

@@ -52,9 +52,9 @@ def test_a_second_run_needs_no_model(frozen, tiny_clip_folder, tmp_path):
 
 
 def test_the_model_is_found_where_step_1_found_it(frozen, tiny_clip_folder, tmp_path):
-    frozen.meta["model_source"] = str(tiny_clip_folder)
+    frozen.meta.model_source = str(tiny_clip_folder)
     assert text_cache.TextCache(frozen, None, "cpu").find().folder == tiny_clip_folder
-    frozen.meta["model_source"] = str(tmp_path / "gone since")
+    frozen.meta.model_source = str(tmp_path / "gone since")
     with pytest.raises(text_cache.NoModel, match="isn't on this machine"):
         text_cache.TextCache(frozen, None, "cpu").find()
 
@@ -79,8 +79,8 @@ def test_texts_longer_than_the_model_reads_are_counted_on_every_run(frozen, tiny
 def test_rows_of_another_cache_are_not_these(frozen, tiny_clip_folder):
     text_cache.TextCache(frozen, tiny_clip_folder, "cpu").add(TEXTS, "some")
     (before,) = files_of(frozen)
-    captions = [*frozen.meta["captions"][:2], "another caption"]
-    other = write_cache(frozen.meta_file.parent, captions, frozen.txt, frozen.meta["revision"])
+    captions = [*frozen.meta.captions[:2], "another caption"]
+    other = write_cache(frozen.meta_file.parent, captions, frozen.txt, frozen.meta.revision)
     texts = text_cache.TextCache(other, tiny_clip_folder, "cpu")
     with pytest.raises(UserError, match="encodes the cache's own captions otherwise"):
         texts.add(TEXTS, "some")

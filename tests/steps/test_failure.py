@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 
 import failure
+from common import files
 from common.annotation import page
 from common.errors import UserError
 from common.labels import sheet_reader, sheets
-from common.retrieval import cache, meta, ranking
+from common.retrieval import cache, ranking
 from tests.support import coco_600
 
 SIZES = {"sample_size": 20, "overlap_size": 5, "per_annotator": 5, "backup_size": 4}
@@ -210,7 +211,7 @@ def test_everything_is_there_and_the_manifest_lists_it(written, frozen):
     found = contents(written)
     manifest = json.loads(found.pop("manifest.json"))
     assert sorted(manifest["files"]) == sorted(found)
-    assert manifest["fingerprint"] == meta.fingerprint(frozen.meta) and manifest["complete"]
+    assert manifest["fingerprint"] == frozen.meta.fingerprint and manifest["complete"]
     assert manifest["drawn"] == PARTS
     assert manifest["settings"]["SEED"] == 42
     expected = {f"{stem}{kind}" for stem in STEMS for kind in (".csv", ".xlsx")}
@@ -232,19 +233,19 @@ def check_sheets(folder: Path, frozen: cache.Cache) -> None:
         for row in rows:
             idx, gt, pred = int(row["idx"]), int(row["gt_img_idx"]), int(row["pred_img_idx"])
             scores = (img @ txt[idx]).astype(np.float32)
-            assert int(scores.argmax()) == pred != gt == frozen.meta["gt_img_index"][idx]
-            assert sheets.unguarded(row["caption"]) == frozen.meta["captions"][idx]
+            assert int(scores.argmax()) == pred != gt == frozen.meta.gt_img_index[idx]
+            assert files.unguarded(row["caption"]) == frozen.meta.captions[idx]
             assert row["category"] == row["ambiguous_subtype"] == row["note"] == ""
             assert samples[idx]["gt_rank"] == str(int((scores >= scores[gt]).sum()))
             assert float(samples[idx]["margin"]) == pytest.approx(scores[pred] - scores[gt], abs=2e-6)
-            assert samples[idx]["gt_file_name"] == frozen.meta["file_names"][gt]
-            assert int(samples[idx]["caption_id"]) == frozen.meta["caption_ids"][idx]
+            assert samples[idx]["gt_file_name"] == frozen.meta.file_names[gt]
+            assert int(samples[idx]["caption_id"]) == frozen.meta.caption_ids[idx]
             assert (folder / sheets.picture_path(samples[idx]["part"], idx)).is_file()
         seen[path.stem] = [int(row["idx"]) for row in rows]
         book = openpyxl.load_workbook(path.with_suffix(".xlsx")).worksheets[0]
         values = [list(row) for row in book.iter_rows(min_row=2, values_only=True)]
         assert [row[0] for row in values] == seen[path.stem]
-        assert [row[1] for row in values] == [frozen.meta["captions"][idx] for idx in seen[path.stem]]
+        assert [row[1] for row in values] == [frozen.meta.captions[idx] for idx in seen[path.stem]]
     own = [stem for stem in seen if not stem.startswith("assign_overlap_")]
     together = [idx for stem in own for idx in seen[stem]]
     assert len(together) == len(set(together)) and set(together) == set(samples)
@@ -281,7 +282,7 @@ def test_pictures_are_jpegs_of_the_promised_size(written):
 
 def test_provably_ambiguous_captions_are_marked(written, frozen):
     for row in csv_rows(written / "failure_samples.csv"):
-        same = frozen.meta["captions"].count(frozen.meta["captions"][int(row["idx"])])
+        same = frozen.meta.captions.count(frozen.meta.captions[int(row["idx"])])
         assert row["provably_ambiguous"] == str(same > 1)
 
 
@@ -300,7 +301,7 @@ def test_pages_hold_shared_and_own_items_in_an_order_of_their_own(written):
 def test_it_says_what_it_read_and_did(run, frozen):
     status, said, error = run()
     assert status == 0, error
-    n = int((ranking.rank(frozen.txt, frozen.img, frozen.meta["gt_img_index"]).rank > 1).sum())
+    n = int((ranking.rank(frozen.txt, frozen.img, frozen.meta.gt_img_index).rank > 1).sum())
     assert f"failures@1 = {n} of 80 captions ({n / 80:.2%})" in said
     assert "5 overlap, 5 A, 5 B, 5 C, 4 backup" in said
     assert "annotation_guide.md" in said and said.strip().endswith("python merge_assignments.py")
@@ -335,7 +336,7 @@ def test_a_rerun_writes_the_same_bytes(run, out):
 def fill_csv(path: Path, column: str, value: str) -> None:
     rows = csv_rows(path)
     rows[1][column] = value
-    sheets.write_csv(path, [{**row, "caption": sheets.unguarded(row["caption"])} for row in rows])
+    sheets.write_csv(path, [{**row, "caption": files.unguarded(row["caption"])} for row in rows])
 
 
 def fill_xlsx(path: Path) -> None:
@@ -445,11 +446,11 @@ def test_a_manifest_cannot_name_files_outside_the_folder(run, out):
 
 
 def test_all_bad_photographs_are_named_and_nothing_is_written(run, frozen, tmp_path):
-    photos = Path(shutil.copytree(frozen.meta["image_folder"], tmp_path / "photos"))
-    for name in frozen.meta["file_names"]:
+    photos = Path(shutil.copytree(frozen.meta.image_folder, tmp_path / "photos"))
+    for name in frozen.meta.file_names:
         data = (photos / name).read_bytes()
         (photos / name).write_bytes(data[: len(data) // 2])
-    (photos / frozen.meta["file_names"][0]).unlink()
+    (photos / frozen.meta.file_names[0]).unlink()
     status, _, error = run(image_dir=photos)
     assert status == 1 and "Traceback" not in error
     assert "photographs in" in error and len(re.findall(r"\.png", error)) >= 20
@@ -461,7 +462,7 @@ def test_other_photographs_than_those_encoded_are_refused(frozen, tmp_path):
     content["fingerprints"]["images"] = "0" * 64
     with pytest.raises(UserError, match="other photographs than those that were encoded"):
         failure.find_photographs(None, content)
-    assert failure.find_photographs(None, frozen.meta) == Path(frozen.meta["image_folder"])
+    assert failure.find_photographs(None, frozen.meta) == Path(frozen.meta.image_folder)
 
 
 def test_a_character_without_a_font_is_one_line(run, monkeypatch, tmp_path):
@@ -500,7 +501,7 @@ def test_the_bundled_sample_with_the_default_settings(sample_cache, run_script, 
 
 
 def test_labels_by_csv_and_workbook_end_up_equal(out, frozen):
-    captions = dict(enumerate(frozen.meta["captions"]))
+    captions = dict(enumerate(frozen.meta.captions))
     fill_csv(out / "assign_A.csv", "category", "Count")
     fill_xlsx(out / "assign_A.xlsx")
     labels = [

@@ -99,7 +99,7 @@ def study(tmp_path) -> Folders:
 
 def baseline(study: Folders) -> tuple[ranking.Ranking, dict]:
     frozen = cache.load(meta.find(study.cache))
-    return ranking.rank(frozen.txt, frozen.img, frozen.meta["gt_img_index"]), frozen.meta
+    return ranking.rank(frozen.txt, frozen.img, frozen.meta.gt_img_index), frozen.meta
 
 
 def label_some(study: Folders, per_category: int = 5) -> list[tuple[int, str, str]]:

@@ -113,7 +113,7 @@ def write_samples(folder: Path, parts: dict[str, list[int]], captions: list[str]
     rows = [
         {"part": part, "gt_rank": 2, "caption_id": idx}
         | item(idx)
-        | {"caption": sheets.guarded(captions[idx])}
+        | {"caption": files.guarded(captions[idx])}
         for part, drawn in parts.items()
         for idx in drawn
     ]
@@ -145,7 +145,7 @@ def csv_text(rows: list[dict], columns: list[str] = sheets.COLUMNS, delimiter: s
     writer = csv.writer(text, delimiter=delimiter, lineterminator=how.pop("lineterminator", "\r\n"), **how)
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([sheets.guarded(str(row.get(column, ""))) for column in columns])
+        writer.writerow([files.guarded(str(row.get(column, ""))) for column in columns])
     return text.getvalue()
 
 
