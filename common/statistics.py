@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+ANECDOTAL = 30  # queries or items below which a number is an anecdote
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
