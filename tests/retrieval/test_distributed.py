@@ -16,8 +16,8 @@ import torch
 from common.errors import UserError
 from common.retrieval import cache, meta, ranking
 from common.retrieval.distributed import Team
-from tests.conftest import write_dataset
 from tests.support import PROJECT
+from tests.support.folders import write_dataset
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 

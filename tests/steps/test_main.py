@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from common.retrieval import cache, coco, download, meta, ranking
-from tests.conftest import write_dataset
 from tests.support import PROJECT, model_folders
+from tests.support.folders import write_dataset
 
 
 @pytest.fixture

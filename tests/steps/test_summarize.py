@@ -17,6 +17,7 @@ from common import files
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.report import document
 from common.report.figures import FIGURES
+from tests.support import PROJECT
 from tests.support import summary_study as study_of
 from tests.support.summary_study import (
     Folders,
@@ -34,35 +35,10 @@ from tests.support.summary_study import (
 torch = pytest.importorskip("torch", reason="the study is drawn and improved with torch")
 
 
-@pytest.fixture(scope="module")
-def whole(sample_run, tmp_path_factory) -> Folders:
-    """The sample, labelled with errors, merged, improved by few methods, and summarised."""
-    root = tmp_path_factory.mktemp("study")
-    study = Folders(root)
-    shutil.copytree(
-        sample_run[1] / "sample", root / "cache" / "sample", ignore=shutil.ignore_patterns("results")
-    )
-    study.results.mkdir(parents=True)
-    (baseline,) = sample_run[1].rglob("baseline.json")
-    shutil.copy(baseline, study.results)
-    done("failure.py", *study.options("cache", "failure"), *study_of.SMALL["failure.py"].split())
-    folders = ["--cache-dir", root / "cache" / "sample", "--failure-dir", study.failures]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(study_of.PROJECT / "data" / "sample"))
-        done("data/sample/simulate_annotators.py", *folders, "--error-rates", "0.1,0.2,0.3")
-        for name in ("world", "render", "clip_model"):
-            sys.modules.pop(name, None)
-    done("merge_assignments.py", *study.options("cache", "failure"), "--bootstrap-rounds", 200)
-    study_of.said = {"after step 4": summarize(study)}
-    status, _, err = run(
-        "improve_subset.py",
-        *study.options("cache", "failure", "result"),
-        *study_of.SMALL["improve_subset.py"].split(),
-        *("--device", "cpu"),
-    )
-    assert status == 0, err
-    study_of.said["after step 6"] = summarize(study)
-    return study
+@pytest.fixture(scope="session")
+def whole(sample_study) -> Folders:
+    """The sample, labeled with errors, merged, improved by few methods, and summarized."""
+    return sample_study
 
 
 @pytest.fixture
@@ -383,7 +359,8 @@ def test_columns_that_other_programs_look_for(whole):
 
 
 def test_the_console_says_what_comes_next(whole):
-    before, after = study_of.said["after step 4"], study_of.said["after step 6"]
+    script = "summarize_result.py"
+    before, after = whole.said[f"{script}, without improvements"], whole.said[script]
     assert "no improvements yet; they are optional" in before
     assert before.splitlines()[-1].startswith("Next, if you like: python improve_subset.py, then this again")
     assert after.splitlines()[-1].startswith("Next: open ") and "Best fix: " in after
@@ -418,7 +395,7 @@ def test_a_rerun_writes_the_same_bytes_in_another_process_without_torch(study):
             path.unlink()
         again = subprocess.run(
             [sys.executable, "-c", code, "summarize_result.py", *options],
-            cwd=study_of.PROJECT,
+            cwd=PROJECT,
             env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
@@ -552,7 +529,7 @@ HOSTILE = ["<script>alert(1)</script>", '=HYPERLINK("http://x")', "-2+3", 'a & b
 
 def test_hostile_captions_are_text(study):
     """Captions of the cache itself: in a report they run nothing, in a CSV no spreadsheet runs them."""
-    (meta_file,) = (study.root / "cache" / "sample").glob("meta_*.json")
+    (meta_file,) = study.cache.glob("meta_*.json")
     content = json.loads(meta_file.read_text(encoding="utf-8"))
     labels, samples = (
         table(study.failures / name) for name in ("annotations_clean.csv", "failure_samples.csv")

@@ -4,19 +4,15 @@ Its captions are what a user's dataset can hold: quotes, newlines, words that pa
 first characters that a spreadsheet runs, accents, Chinese, emoji.
 """
 
-import contextlib
 import csv
 import io
 import json
-import runpy
-import sys
-import unittest.mock
 from pathlib import Path
 
 from common import files
 from common.labels import sheets
 from common.retrieval import meta
-from tests.support import PROJECT
+from tests.support import running
 
 CAPTIONS = [
     "A man riding a wave on top of a surfboard.",
@@ -175,22 +171,7 @@ def report(folder: Path) -> dict:
     return json.loads((folder / "agreement.json").read_text(encoding="utf-8"))
 
 
-def merge(root: Path, *options) -> tuple[int, str, str]:
-    """Run step 4 on root/cache and root/failures: (exit status, stdout, stderr)."""
-    script = PROJECT / "merge_assignments.py"
-    folders = ["--cache-dir", str(root / "cache"), "--failure-dir", str(root / "failures")]
-    before, sys.argv = sys.argv, [script.name, *folders, *map(str, options)]
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    try:
-        # Waiting for the disk at each file is most of the time that a merge of a few rows takes.
-        with (
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            unittest.mock.patch("os.fsync"),
-        ):
-            runpy.run_path(str(script), run_name="__main__")
-    except SystemExit as stopped:
-        status = stopped.code or 0
-    finally:
-        sys.argv = before
-    return status, out.getvalue(), err.getvalue()
+def merge(root: Path, *options) -> running.Run:
+    """Run step 4 on root/cache and root/failures."""
+    folders = ("--cache-dir", root / "cache", "--failure-dir", root / "failures")
+    return running.run("merge_assignments.py", *folders, *options)

@@ -1,50 +1,19 @@
-"""A labelled, improved study of the bundled sample for the tests of step 5, and ways to read it."""
+"""Running step 5 with its figures drawn once, changing a copy of a study, and reading what was written."""
 
-import contextlib
 import csv
-import io
 import json
 import re
-import runpy
 import shutil
-import sys
 import unittest.mock
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
 from common.report import figures
-from tests.support import PROJECT
+from tests.support import running
+from tests.support.folders import Folders
 
 DRAW = figures.draw
-SMALL = {  # step 2's options for a small draw, and step 6's for few methods of each kind
-    "failure.py": "--sample-size 80 --overlap-size 20 --per-annotator 20 --backup-size 0",
-    "improve_subset.py": "--methods prompts,category,nnn,tfidf,nnn+words --pooling max --k-templates 2 "
-    "--control-size 120 --subset-size 15 --bank-size 400",
-}
-
-
-class Folders(NamedTuple):
-    """Where a study lies. `results` and `failures` are the sample's own folders inside those given."""
-
-    root: Path
-
-    @property
-    def results(self) -> Path:
-        return self.root / "results" / "sample"
-
-    @property
-    def failures(self) -> Path:
-        return self.root / "failures" / "sample"
-
-    def options(self, *names: str) -> list[str]:
-        folders = {
-            "cache": self.root / "cache",
-            "failure": self.root / "failures",
-            "result": self.root / "results",
-        }
-        return [text for name in names for text in (f"--{name}-dir", str(folders[name]))]
-
 
 KNOWN = {}
 
@@ -57,24 +26,10 @@ def drawn_once(name: str, rows: list[dict], dpi: int) -> dict[str, bytes]:
     return dict(KNOWN[key])
 
 
-def run(script: str, *options) -> tuple[int, str, str]:
-    """Run a script in this process: (exit status, stdout, stderr)."""
-    before, sys.argv = sys.argv, [script, *map(str, options)]
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    try:
-        # Waiting for the disk at each file is most of the time that a few hundred small ones take.
-        with (
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            unittest.mock.patch("os.fsync"),
-            unittest.mock.patch("common.report.figures.draw", drawn_once),
-        ):
-            runpy.run_path(str(PROJECT / script), run_name="__main__")
-    except SystemExit as stopped:
-        status = stopped.code or 0
-    finally:
-        sys.argv = before
-    return status, out.getvalue(), err.getvalue()
+def run(script: str, *options) -> running.Run:
+    """Run a script in this process, its figures drawn once."""
+    with unittest.mock.patch("common.report.figures.draw", drawn_once):
+        return running.run(script, *options)
 
 
 def done(script: str, *options) -> str:
@@ -92,9 +47,9 @@ def copy_of(study: Folders, root: Path) -> Folders:
     """A study that a test may change; the cache stays where it is, but for its meta file."""
     for name in ("failures", "results"):
         shutil.copytree(study.root / name, root / name)
-    (root / "cache" / "sample").mkdir(parents=True)
-    for path in (study.root / "cache" / "sample").glob("meta_*.json"):
-        shutil.copy(path, root / "cache" / "sample")
+    (root / "cache").mkdir(parents=True)
+    for path in study.cache.glob("meta_*.json"):
+        shutil.copy(path, root / "cache")
     return Folders(root)
 
 
