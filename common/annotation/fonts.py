@@ -12,18 +12,13 @@ import unicodedata
 from pathlib import Path
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from common.errors import UserError
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-FOLDERS = (
-    *("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts"),
-    *("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"),
-    *("C:/Windows/Fonts", "~/AppData/Local/Microsoft/Windows/Fonts"),
-)
-SUFFIXES = (".ttf", ".ttc", ".otf", ".otc")
 # Plain upright fonts first where several have a character.
 PREFERRED = (
     "notosanscjk-regular",
@@ -35,7 +30,7 @@ PREFERRED = (
 )
 NOT_PLAIN = re.compile("bold|italic|oblique|black|thin|light|medium|serif|mono|condensed")
 SHOWS_NOTHING_REAL = re.compile("lastresort|adobeblank|tofu")  # they claim every character
-BITMAP_SIZES = (109, 136, 128, 160, 96, 64)  # colour emoji fonts come in one of these sizes only, in pixels
+BITMAP_SIZES = (109, 136, 128, 160, 96, 64)  # color emoji fonts come in one of these sizes only, in pixels
 INKLESS = re.compile("[\u115f\u1160\u2800\u3164\ufe00-\ufe0f\uffa0]")
 EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
 
@@ -131,7 +126,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 
 
 def _is_wide(character: str) -> bool:
-    """Whether a character is as wide as a Chinese one: lines may break beside it."""
+    """Whether a character is as wide as a Chinese one: lines may break next to it."""
     return unicodedata.east_asian_width(character) in "WF"
 
 
@@ -164,7 +159,7 @@ def _runs(text: str) -> list[tuple[Path, str]]:
 
 @functools.cache
 def _font_of(character: str) -> Path | None:
-    """The first font that has a character and can draw it: some colour fonts come out blank."""
+    """The first font that has a character and can draw it: some color fonts come out blank."""
     has = (path for path in _installed() if ord(character) in _characters(path))
     return next((path for path in has if _leaves_ink(path, character)), None)
 
@@ -182,12 +177,9 @@ def _leaves_ink(path: Path, character: str) -> bool:
 @functools.cache
 def _installed() -> tuple[Path, ...]:
     """All fonts, in the order in which they are asked; the same on every run."""
-    found = []
-    for folder in FOLDERS:
-        root = Path(folder).expanduser()
-        found += [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
-    found = [path for path in found if not SHOWS_NOTHING_REAL.search(path.name.lower())]
-    return (BUNDLED, *sorted(set(found), key=_preference))
+    found = set(map(Path, font_manager.findSystemFonts()))
+    real = [path for path in found if not SHOWS_NOTHING_REAL.search(path.name.lower())]
+    return (BUNDLED, *sorted(real, key=_preference))
 
 
 def _preference(path: Path) -> tuple:

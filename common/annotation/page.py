@@ -1,26 +1,27 @@
 """The annotation page: one HTML file with everything in it, for one annotator, opened from the disk.
 
-The template, its style, its script and its words in each language lie beside this file (page.html.j2,
-page.css, page.js, page_texts.json). Captions travel as JSON, in which no character can end the block.
+The template, its style, its script and its words in each language are next to this file (page.html.j2,
+page.css, SCRIPTS, page_texts.json). Captions travel as JSON, in which no character can end the block.
 """
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
-from common.errors import UserError
+from common.errors import SettingError, UserError
+from common.html import digest, encoded, environment
 from common.labels import sheets, spellings
 from common.labels.taxonomy import CATEGORIES, LANGUAGES, PRECEDENCE, SUBTYPES, Label
 
 HERE = Path(__file__).parent
 TEXTS = json.loads((HERE / "page_texts.json").read_text(encoding="utf-8"))
+# One script in three files: what is shown and labeled, CSV out and in, keys and clicks. Joined in this order.
+SCRIPTS = ("page.js", "page_csv.js", "page_keys.js")
 MAX_BYTES = 25_000_000  # of a page
 PHOTO_BYTES = 12_000, 75_000  # of a photograph: fewer show too little to judge by, more show nothing new
+OWN = "own"  # part of an item that one annotator alone labels
 
 
 class Item(NamedTuple):
@@ -30,7 +31,7 @@ class Item(NamedTuple):
     caption: str
     gt: int  # image row
     pred: int  # image row
-    part: str  # "overlap" or "own"
+    part: str  # sheets.OVERLAP or OWN
 
 
 class Key(NamedTuple):
@@ -48,14 +49,15 @@ ACTIONS = (
 
 
 def photo_bytes(n_items: int) -> int:
-    """How many bytes each photograph of a page with so many items may have. Raises UserError: too many items.
+    """How many bytes each photograph of a page with so many items may have.
 
-    A page holds two photographs an item, a third larger in base64, beside some 4 % of text and script.
+    A page holds two photographs an item, a third larger in base64, besides some 4 % of text and script.
+    Raises SettingError where there are too many items.
     """
     least, most = PHOTO_BYTES
     room = int(0.96 * MAX_BYTES * 3 / 4)
     if room < 2 * n_items * least:
-        raise UserError(
+        raise SettingError(
             f"OVERLAP_SIZE + PER_ANNOTATOR = {n_items} items on one page: it would pass "
             f"{MAX_BYTES / 1e6:.0f} MB. At most {room // (2 * least)} fit; lower one of the two"
         )
@@ -75,8 +77,10 @@ def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: st
         raise ValueError(f"language {language!r} is none of {LANGUAGES}")
     content = _content(annotator, items, photos, sample, language)
     texts = TEXTS[language]
-    script, css = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
-    text = _template().render(
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    css = (HERE / "page.css").read_text(encoding="utf-8")
+    template = environment(HERE).get_template("page.html.j2")
+    text = template.render(
         data=content,
         n_items=len(items),
         texts=texts,
@@ -104,7 +108,7 @@ def _content(annotator: str, items: list[Item], photos: dict[int, bytes], sample
         "export_name": export_name(annotator),
         "columns": sheets.COLUMNS,
         "items": [item._asdict() for item in items],
-        "photos": {row: base64.b64encode(jpeg).decode("ascii") for row, jpeg in photos.items()},
+        "photos": {row: encoded(jpeg) for row, jpeg in photos.items()},
         "ambiguous": "Ambiguous",
         "categories": [_shown(label, language) for label in CATEGORIES],
         "subtypes": [_shown(label, language) for label in SUBTYPES],
@@ -141,21 +145,7 @@ def _rules(annotator: str, language: str) -> list[str]:
 
 def _policy(script: str, css: str) -> str:
     """A Content-Security-Policy that lets this very script and style run, and nothing from anywhere else."""
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-        for text in (script, css)
-    ]
     return (
-        f"default-src 'none'; img-src data:; script-src 'sha256-{hashes[0]}'; "
-        f"style-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; script-src 'sha256-{digest(script)}'; "
+        f"style-src 'sha256-{digest(css)}'; base-uri 'none'; form-action 'none'"
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2")

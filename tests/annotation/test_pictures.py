@@ -122,7 +122,7 @@ def test_chinese_breaks_between_characters_but_not_before_a_comma():
 @pytest.fixture
 def only_the_bundled_font(monkeypatch):
     """As on a machine where no font is installed."""
-    monkeypatch.setattr(fonts, "FOLDERS", ())
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda: [])
     clear()
     yield
     clear()
