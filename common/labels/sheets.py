@@ -18,6 +18,7 @@ from common import files
 from common.labels.taxonomy import CATEGORIES, CATEGORY_NAMES, SUBTYPE_NAMES, SUBTYPES
 
 COLUMNS = ["idx", "caption", "gt_img_idx", "pred_img_idx", "category", "ambiguous_subtype", "note"]
+OVERLAP, BACKUP = "overlap", "backup"  # parts of the draw that are no annotator's own
 FILLED_BY_PEOPLE = ("category", "ambiguous_subtype", "note")
 
 ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

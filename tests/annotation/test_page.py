@@ -519,8 +519,12 @@ def test_page_and_reader_take_the_same_spellings(visit):
         "a\u200bb",
     ]
     assert tab.evaluate("(texts) => texts.map(squeezed)", spelled) == list(map(spellings.squeezed, spelled))
-    guards = ["=a", "'=a", "''=a", "'tis", "a", "", "\t", "-", "@x", "+1", " =1"]
+    guards = ["=a", "'=a", "''=a", "'tis", "a", "", "\t", "-", "@x", " =1"]
     assert tab.evaluate("(texts) => texts.map(guarded)", guards) == list(map(files.guarded, guards))
+    numbers = ["+1", "-0.5", "-2e3"]  # the page guards them too; the reader takes that off as well
+    assert tab.evaluate("(texts) => texts.map(guarded)", numbers) == [f"'{number}" for number in numbers]
+    assert [files.unguarded(f"'{number}") for number in numbers] == numbers
+    guards += [*numbers, *(f"'{number}" for number in numbers)]
     assert tab.evaluate("(texts) => texts.map(unguarded)", guards) == list(map(files.unguarded, guards))
 
 
