@@ -4,8 +4,6 @@ Run:    COCO_DIR=<folder with val2017/ and embeddings_600/> python -m benchmarks
 Prints: seconds and peak memory of `python failure.py`, as a process of its own, for
         - 600 photographs with 3,000 captions and a real dual encoder's embeddings
         - 5,000 images x 25,000 captions of 512 dimensions: random, the 600 photographs again and again
-Measured on 2 CPU cores that other work shared (load 6; Python 3.11, torch 2.13):
-        600 x 3,000: 33 s, peak 0.44 GB; 5,000 x 25,000: 47 s, peak 0.54 GB (limits: 60 s, 1.5 GB)
 """
 
 import os
@@ -19,6 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import PROJECT
+from common import records
 from common.retrieval import cache, meta
 from tests.support import coco_600
 
@@ -31,17 +30,18 @@ def enlarged(meta_file: Path, folder: Path) -> Path:
     gt = [idx // 5 for idx in range(n_captions)]
     img = torch.nn.functional.normalize(torch.randn(n_images, 512), dim=1)
     txt = torch.nn.functional.normalize(img[gt] + 5.0 * torch.randn(n_captions, 512) / 512**0.5, dim=1)
-    names, captions = content["file_names"], content["captions"]
-    content |= {
-        "num_images": n_images,
-        "model": "random-512",
-        "sampled_img_ids": list(range(n_images)),
-        "file_names": [names[row % len(names)] for row in range(n_images)],
-        "caption_ids": list(range(n_captions)),
-        "captions": [captions[idx % len(captions)] for idx in range(n_captions)],
-        "gt_img_index": gt,
-    }
-    return cache.write(folder, img, txt, content)
+    names, captions = content.file_names, content.captions
+    study = records.replace(
+        content,
+        num_images=n_images,
+        model="random-512",
+        sampled_img_ids=list(range(n_images)),
+        file_names=[names[row % len(names)] for row in range(n_images)],
+        caption_ids=list(range(n_captions)),
+        captions=[captions[idx % len(captions)] for idx in range(n_captions)],
+        gt_img_index=gt,
+    )
+    return cache.write(folder, img, txt, study)
 
 
 def measure(meta_file: Path, folder: Path) -> tuple[float, float, str]:

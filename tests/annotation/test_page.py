@@ -173,7 +173,7 @@ def test_a_page_that_grows_too_large_is_refused():
 # ---- labelling ----
 
 
-def test_twenty_items_by_keyboard_alone_with_a_reload_in_the_middle(visit, context, tmp_path):
+def test_twenty_items_by_keyboard_alone_across_a_reload(visit, context, tmp_path):
     tab = visit()
     chosen = {}
     for number in range(20):
@@ -291,7 +291,7 @@ def test_undo_takes_back_labels_clears_and_notes(visit):
     assert done(tab) == 1
 
 
-def test_a_changed_label_stays_in_view_and_a_held_key_labels_one_item(visit):
+def test_a_changed_label_stays_and_a_held_key_labels_one_item(visit):
     tab = visit()
     press(tab, "2 ArrowLeft 3")
     assert current(tab) == 0
@@ -303,7 +303,7 @@ def test_a_changed_label_stays_in_view_and_a_held_key_labels_one_item(visit):
     assert done(tab) == 2
 
 
-def test_keys_in_a_note_label_nothing_and_shortcuts_can_be_switched_off(visit):
+def test_keys_in_a_note_or_switched_off_label_nothing(visit):
     tab = visit()
     press(tab, "m")
     tab.keyboard.type("1234567 nzxe")
@@ -453,7 +453,7 @@ def hand_filled(path: Path, rows: list[list], delimiter=";", encoding="cp1252") 
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig", "utf-16", "gb18030"])
-def test_a_hand_filled_sheet_is_read_and_its_bad_rows_are_refused(visit, tmp_path, encoding):
+def test_a_hand_filled_sheet_is_read_but_for_its_bad_rows(visit, tmp_path, encoding):
     tab = visit()
     press(tab, "2")  # idx 0 is Attribute; the sheet says Count
     rows = [["Note", "IDX", "caption", "Category", "subtype"]]
@@ -577,7 +577,7 @@ def test_nothing_scrolls_sideways(visit, language, size):
         tab.keyboard.press("ArrowRight")
 
 
-def test_an_ordinary_item_fits_one_screen_and_its_caption_is_larger_than_the_text(visit):
+def test_an_item_fits_one_screen_under_a_large_caption(visit):
     tab = visit()
     press(tab, "End")
     assert tab.evaluate("document.documentElement.scrollHeight <= window.innerHeight")

@@ -17,13 +17,13 @@ TITLES = ("Ground truth", "Top-1 retrieved")
 
 @pytest.fixture
 def photo(tmp_path):
-    """Write a photograph of one colour, or of noise; returns its path."""
+    """Write a photograph of one color, or of noise; returns its path."""
 
-    def write(name: str, size: tuple[int, int], colour=None) -> Path:
+    def write(name: str, size: tuple[int, int], color=None) -> Path:
         width, height = size
         pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        if colour is not None:
-            pixels[:] = colour
+        if color is not None:
+            pixels[:] = color
         Image.fromarray(pixels).save(tmp_path / name)
         return tmp_path / name
 
@@ -35,9 +35,9 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def area(picture: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int]:
-    """Width and height of the region that has about this colour."""
-    near = np.abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 40
+def area(picture: Image.Image, color: tuple[int, int, int]) -> tuple[int, int]:
+    """Width and height of the region that has about this color."""
+    near = np.abs(np.asarray(picture).astype(int) - color).max(axis=2) < 40
     rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
     return int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
 
@@ -112,7 +112,7 @@ def test_wrapping_loses_no_character(text):
     assert all(fonts.width(line, 30) <= 300 for line in lines)
 
 
-def test_chinese_breaks_between_characters_but_not_before_a_comma():
+def test_chinese_breaks_at_any_character_but_a_comma():
     lines = fonts.wrap("一只狗，两只猫。" * 6, 30, 200)
     assert "".join(lines) == "一只狗，两只猫。" * 6
     assert len(lines) > 4
@@ -145,11 +145,18 @@ def test_without_a_font_one_line_names_a_package(only_the_bundled_font, text, pa
 
 
 def test_latin_greek_and_cyrillic_need_no_installed_font(only_the_bundled_font):
-    fonts.check("Ein Café “mit” naïve Μαζί щенок — ☃ 5 €", "a caption")
+    text = "Ein Café “mit” naïve Μαζί щенок — ☃ 5 €"
+    fonts.check(text, "a caption")  # raises where no font has a character
+    assert {path for path, _ in fonts._runs(text)} == {fonts.BUNDLED}
+    with pytest.raises(UserError, match="狗"):
+        fonts.check(text + "狗", "a caption")
 
 
 def test_characters_that_leave_no_ink_need_no_font(only_the_bundled_font):
-    fonts.check("a\u200d b\ufe0f\u00a0c\x07\u2028", "a caption")
+    text = "a\u200d b\ufe0f\u00a0c\x07\u2028"
+    fonts.check(text, "a caption")  # raises where no font has a character
+    assert "".join(run for _, run in fonts._runs(text)) == "a b c"
+    assert fonts.width(text, 30) == fonts.width("a b c", 30)
 
 
 def test_every_accepted_character_is_drawn_as_itself():

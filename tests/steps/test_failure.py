@@ -10,69 +10,23 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 import pytest
-import torch
 from PIL import Image
 
-import failure
 from common import files
 from common.annotation import page
-from common.errors import UserError
 from common.labels import sheet_reader, sheets
 from common.retrieval import cache, ranking
-from tests.support import coco_600
+from tests.support import PROJECT, coco_600, noise_cache
 
 SIZES = {"sample_size": 20, "overlap_size": 5, "per_annotator": 5, "backup_size": 4}
-HOSTILE = [
-    "<script>document.title = 'run'</script>",
-    '=HYPERLINK("http://example.org","click")',
-    "two\nlines, and a \"quote\"; 'single'",
-    "caf\u00e9 \u2013 na\u00efve",
-]
 PARTS = {"overlap": 5, "A": 5, "B": 5, "C": 5, "backup": 4}
 STEMS = ["assign_overlap", *(f"assign_{name}" for name in ("A", "B", "C", "backup"))]
 STEMS += [f"assign_overlap_{name}" for name in "ABC"]
 
 
-def write_cache(folder: Path, n_images: int = 40, seed: int = 0) -> Path:
-    """A cache of noise photographs and random embeddings, with captions that try to break things."""
-    noise = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    photos = folder / "photos"
-    photos.mkdir(parents=True)
-    captions, gt = [], []
-    for row in range(n_images):
-        pixels = noise.integers(0, 256, (4 + row % 3, 5, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-        Image.fromarray(pixels).save(photos / f"{row:012d}.png")
-        for k in range(2):
-            hostile = HOSTILE[row % len(HOSTILE)] if k else "photo"
-            captions.append(f"{hostile} {row if k else row // 2}")
-            gt.append(row)
-    img = torch.nn.functional.normalize(torch.randn(n_images, 16), dim=1)
-    txt = torch.nn.functional.normalize(img[gt] + 1.2 * torch.randn(len(gt), 16), dim=1)
-    content = {
-        "seed": 42,
-        "num_images": n_images,
-        "captions_per_image": 2,
-        "model": f"noise-{seed}",
-        "revision": "1",
-        "processor": "none",
-        "dtype": "float32",
-        "image_folder": str(photos),
-        "bundled_sample": False,
-        "fingerprints": {},
-        "versions": {},
-        "sampled_img_ids": [9000 - row for row in range(n_images)],
-        "file_names": [f"{row:012d}.png" for row in range(n_images)],
-        "caption_ids": [70000 - 3 * idx for idx in range(len(captions))],
-        "captions": captions,
-        "gt_img_index": gt,
-    }
-    return cache.write(folder / "cache", img, txt, content)
-
-
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory) -> cache.Cache:
-    return cache.load(write_cache(tmp_path_factory.mktemp("frozen")))
+    return cache.load(noise_cache.write(tmp_path_factory.mktemp("frozen")))
 
 
 @pytest.fixture
@@ -98,7 +52,7 @@ def written(frozen, tmp_path_factory) -> Path:
     pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
     before, sys.argv = sys.argv, ["failure.py", *(part for pair in pairs for part in pair)]
     try:
-        runpy.run_path(failure.__file__, run_name="__main__")
+        runpy.run_path(str(PROJECT / "failure.py"), run_name="__main__")
     finally:
         sys.argv = before
     return folder
@@ -118,66 +72,16 @@ def csv_rows(path: Path) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
-# ---- the draw ----
+# ---- settings ----
 
 
-def test_draw_hangs_on_each_caption_alone():
-    caption_ids = list(range(500, 900))
-    failures = np.arange(0, 400, 2)
-    order = failure.draw(failures, caption_ids, 42)
-    assert sorted(order) == failures.tolist()
-    assert failure.draw(failures[::-1], caption_ids, 42) == order
-    without = failure.draw(np.delete(failures, [3, 77]), caption_ids, 42)
-    gone = set(failures[[3, 77]].tolist())
-    assert without == [idx for idx in order if idx not in gone]
-    assert failure.draw(failures, caption_ids, 43) != order
-
-
-def test_draw_is_the_one_that_is_documented():
-    """By hand: sha256 of "42:7", "42:8", "42:9" begin 7e..., 7a..., b1..."""
-    import hashlib
-
-    digests = {n: hashlib.sha256(f"42:{n}".encode()).hexdigest() for n in (7, 8, 9)}
-    assert failure.draw(np.array([0, 1, 2]), [7, 8, 9], 42) == sorted(
-        range(3), key=lambda idx: digests[7 + idx]
-    )
-
-
-def test_deal_goes_from_the_front():
-    parts = failure.deal(list(range(100)), 3, 2, 4, ["A", "B"])
-    assert parts == {"overlap": [0, 1, 2], "A": [3, 4], "B": [5, 6], "backup": [7, 8, 9, 10]}
-    assert failure.deal(list(range(9)), 0, 2, 0, ["A"]) == {"A": [0, 1]}
-
-
-def test_deal_says_how_many_failures_there_are():
-    with pytest.raises(UserError, match=r"8 \+ 4 = 12 failures are to be drawn, but there are 11"):
-        failure.deal(list(range(11)), 4, 2, 4, ["A", "B"])
-
-
-@pytest.mark.parametrize("noise", [1e-7, 1e-2])
-def test_last_bits_move_one_row_a_flipped_failure(noise):
-    """Scores disturbed as another machine would: compare the draw with the one from the undisturbed."""
-    torch.manual_seed(3)
-    img = torch.nn.functional.normalize(torch.randn(300, 24), dim=1)
-    gt = np.repeat(np.arange(300), 5)
-    txt = torch.nn.functional.normalize(img[gt] + 1.1 * torch.randn(1500, 24), dim=1)
-    caption_ids = list(range(10_000, 11_500))
-
-    def drawn(texts):
-        failures = np.flatnonzero(ranking.rank(texts, img, gt).rank > 1)
-        order = failure.draw(failures, caption_ids, 42)
-        return set(failures.tolist()), failure.deal(order, 50, 50, 40, ["A", "B", "C"])
-
-    failures, parts = drawn(txt)
-    disturbed = torch.nn.functional.normalize(txt + noise * torch.randn_like(txt), dim=1)
-    failures_2, parts_2 = drawn(disturbed)
-    flipped = len(failures ^ failures_2)
-    assert noise < 1e-2 or flipped > 3, "the disturbance flips nothing, so the test shows nothing"
-    everything, everything_2 = (set().union(*each.values()) for each in (parts, parts_2))
-    assert len(everything - everything_2) <= flipped
-    for part in parts:
-        # A flip moves one row in and one out at each boundary behind it, and comes or goes itself.
-        assert len(set(parts[part]) - set(parts_2[part])) <= flipped
+def refused(run, folder: Path, options: dict, message: str) -> int:
+    """Run with options that don't fit: one line, nothing written. Returns the exit status."""
+    status, _, error = run(folder, **options)
+    assert re.search(message.replace("+", r"\+").replace("(", r"\("), error), error
+    assert "Traceback" not in error and error.count("\n") == 1
+    assert not folder.exists()
+    return status
 
 
 @pytest.mark.parametrize(
@@ -189,19 +93,27 @@ def test_last_bits_move_one_row_a_flipped_failure(noise):
         ({"annotators": "A,a,B"}, "ANNOTATORS = A,a,B: should be different"),
         ({"annotators": "A,B,page"}, "none of them backup, overlap, page"),
         ({"annotators": "A,B,x/y"}, "letters and digits"),
-        ({"language": "fr"}, "LANGUAGE = fr: should be en or zh"),
-        ({"backup_size": 4000}, "20 + 4000 = 4020 failures are to be drawn, but there are"),
-        ({"image_dir": "/nowhere"}, "/nowhere/.*isn't there: .*--image-dir"),
-        ({"cache_dir": "/nowhere"}, "holds no cache: run `python main.py` first"),
+        ({"annotators": ","}, "ANNOTATORS = : should be different"),
+        ({"language": "fr"}, "LANGUAGE = fr: should be of en, zh"),
         ({"sample_size": 3005, "per_annotator": 1000}, "1005 items on one page.*At most 750 fit"),
     ],
 )
-def test_settings_that_do_not_fit_are_one_line(run, tmp_path, options, message):
-    status, _, error = run(**options)
-    assert status == 1
-    assert re.search(message.replace("+", r"\+").replace("(", r"\("), error), error
-    assert "Traceback" not in error and error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+def test_wrong_settings_are_refused_before_anything_is_read(run, tmp_path, options, message):
+    """Exit status 2, though there is no cache to read."""
+    options = {"cache_dir": "/nowhere", **options}
+    assert refused(run, tmp_path / "out", options, message) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backup_size": 4000}, "20 + 4000 = 4020 failures are to be drawn, but there are"),
+        ({"image_dir": "/nowhere"}, "/nowhere/.* was not found: .*--image-dir"),
+        ({"cache_dir": "/nowhere"}, "holds no cache: run `python main.py` first"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_one_line(run, tmp_path, options, message):
+    assert refused(run, tmp_path / "out", options, message) == 1
 
 
 # ---- what is written ----
@@ -286,7 +198,7 @@ def test_provably_ambiguous_captions_are_marked(written, frozen):
         assert row["provably_ambiguous"] == str(same > 1)
 
 
-def test_pages_hold_shared_and_own_items_in_an_order_of_their_own(written):
+def test_a_page_holds_shared_and_own_items_in_its_own_order(written):
     orders = {}
     sheet = {stem: [int(row["idx"]) for row in csv_rows(written / f"{stem}.csv")] for stem in STEMS}
     for name in "ABC":
@@ -298,12 +210,14 @@ def test_pages_hold_shared_and_own_items_in_an_order_of_their_own(written):
     assert len({tuple(idx for idx in order if idx in shared) for order in orders.values()}) == 3
 
 
-def test_it_says_what_it_read_and_did(run, frozen):
+def test_it_says_what_it_read_and_did(run, frozen, tmp_path):
     status, said, error = run()
     assert status == 0, error
-    n = int((ranking.rank(frozen.txt, frozen.img, frozen.meta.gt_img_index).rank > 1).sum())
+    n = int((ranking.rank(frozen.txt, frozen.img, frozen.gt).rank > 1).sum())
     assert f"failures@1 = {n} of 80 captions ({n / 80:.2%})" in said
-    assert "5 overlap, 5 A, 5 B, 5 C, 4 backup" in said
+    assert "Sampled 24 failures: 5 for everyone, 5 each for A, B, C, 4 backups\n" in said
+    ambiguous = [row["provably_ambiguous"] for row in csv_rows(tmp_path / "out" / "failure_samples.csv")]
+    assert f"  with a caption that another image also has: {ambiguous.count('True')}\n" in said
     assert "annotation_guide.md" in said and said.strip().endswith("python merge_assignments.py")
 
 
@@ -348,7 +262,8 @@ def fill_xlsx(path: Path) -> None:
 def export_from_page(path: Path) -> None:
     rows = csv_rows(path.with_name("assign_A.csv"))
     rows[0]["category"] = "Object"
-    sheets.write_csv(path, [row | {"revision": 3} for row in rows], ("revision",))
+    filled = [{**row, "caption": files.unguarded(row["caption"]), "revision": 3} for row in rows]
+    files.write_csv(path, [*sheets.COLUMNS, "revision"], filled)
 
 
 def adjudicate(path: Path) -> None:
@@ -377,7 +292,7 @@ def test_what_people_filled_in_survives_every_rerun(run, out, name, options):
     before = contents(out)
     status, said, error = run(out, **options)
     assert status == 1 and "failures@1" not in said
-    assert name in error and "nothing was written" in error
+    assert name in error and "already contains labels or notes, so nothing was written" in error
     assert contents(out) == before
 
 
@@ -402,7 +317,7 @@ def test_blank_sheets_that_a_spreadsheet_saved_are_refreshed(run, out):
     assert contents(out) == before
 
 
-def test_another_draw_removes_what_an_earlier_one_left_and_nothing_else(run, out):
+def test_another_draw_removes_only_what_an_earlier_one_left(run, out):
     (out / "mine.txt").write_text("keep")
     (out / "vis_A" / "mine.jpg").write_text("keep")
     assert run(out, annotators="X,Y,Z", seed=7)[0] == 0
@@ -414,7 +329,7 @@ def test_another_draw_removes_what_an_earlier_one_left_and_nothing_else(run, out
     assert set(manifest["files"]) == found - {"manifest.json", "mine.txt", str(Path("vis_A") / "mine.jpg")}
 
 
-def test_a_run_that_is_cut_off_leaves_a_manifest_that_lists_its_files(run, out, monkeypatch):
+def test_an_interrupted_run_leaves_a_manifest_of_its_files(run, out, monkeypatch):
     before = contents(out)
     real = sheets.write_xlsx
 
@@ -457,14 +372,6 @@ def test_all_bad_photographs_are_named_and_nothing_is_written(run, frozen, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_other_photographs_than_those_encoded_are_refused(frozen, tmp_path):
-    content = json.loads(json.dumps(frozen.meta))
-    content["fingerprints"]["images"] = "0" * 64
-    with pytest.raises(UserError, match="other photographs than those that were encoded"):
-        failure.find_photographs(None, content)
-    assert failure.find_photographs(None, frozen.meta) == Path(frozen.meta.image_folder)
-
-
 def test_a_character_without_a_font_is_one_line(run, monkeypatch, tmp_path):
     from common.annotation import fonts
 
@@ -497,7 +404,7 @@ def test_the_bundled_sample_with_the_default_settings(sample_cache, run_script, 
         "failure.py", "--cache-dir", sample_cache.meta_file, "--failure-dir", tmp_path
     )
     assert status == 0, error
-    check_sheets(tmp_path / "sample", sample_cache)
+    check_sheets(tmp_path, sample_cache)
 
 
 def test_labels_by_csv_and_workbook_end_up_equal(out, frozen):
