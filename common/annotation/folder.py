@@ -88,11 +88,8 @@ def write_all(folder: Path, failures: list[Failure], rendered: dict[str, bytes],
     drawing.write_samples(folder / drawing.SAMPLES, failures)
     for stem, part in tqdm(stems.items(), desc="sheets", disable=None, leave=False):
         # Only what a sheet shows: ranks and scores could sway a label.
-        rows = [
-            {name: value for name, value in failure._asdict().items() if name in sheets.COLUMNS}
-            for failure in failures
-            if failure.part == part
-        ]
+        own = [failure for failure in failures if failure.part == part]
+        rows = [{name: getattr(failure, name) for name in sheets.ITEM} for failure in own]
         sheets.write_csv(folder / f"{stem}.csv", rows)
         sheets.write_xlsx(folder / f"{stem}.xlsx", rows, part)
     for name, data in rendered.items():

@@ -17,9 +17,11 @@ from openpyxl.worksheet.worksheet import Worksheet
 from common import files
 from common.labels.taxonomy import CATEGORIES, CATEGORY_NAMES, SUBTYPE_NAMES, SUBTYPES
 
-COLUMNS = ["idx", "caption", "gt_img_idx", "pred_img_idx", "category", "ambiguous_subtype", "note"]
-OVERLAP, BACKUP = "overlap", "backup"  # parts of the draw that are no annotator's own
+ITEM = ["idx", "caption", "gt_img_idx", "pred_img_idx"]  # what says which failure a row is about
+COLUMNS = [*ITEM, "category", "ambiguous_subtype", "note"]
 FILLED_BY_PEOPLE = ("category", "ambiguous_subtype", "note")
+# The parts of a draw that are nobody's own: the items that every annotator labels, and the spare ones.
+OVERLAP, BACKUP = "overlap", "backup"
 
 ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 FIXED_DATE = (2000, 1, 1, 0, 0, 0)  # the same workbook has the same bytes whenever it is written
