@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from pathlib import Path
 
 import openpyxl
@@ -37,8 +36,6 @@ HOSTILE = [
 ]
 CAPTIONS = {3 * k: HOSTILE[k] if k < len(HOSTILE) else f"A photograph of {k} dogs." for k in range(20)}
 WIDE = ((1280, 720), (1024, 768), (768, 1024))
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
 
 
 def items() -> list[page.Item]:
@@ -54,17 +51,6 @@ def photos() -> dict[int, bytes]:
         Image.new("RGB", size, (20 * row, 200 - 15 * row, 90)).save(data, "JPEG")
         made[row] = data.getvalue()
     return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed: `apt-get install chromium`")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

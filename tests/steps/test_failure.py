@@ -16,7 +16,7 @@ from common import files
 from common.annotation import page
 from common.labels import sheet_reader, sheets
 from common.retrieval import cache, ranking
-from tests.support import PROJECT, coco_600, noise_cache
+from tests.support import coco_600, noise_cache, running
 
 SIZES = {"sample_size": 20, "overlap_size": 5, "per_annotator": 5, "backup_size": 4}
 PARTS = {"overlap": 5, "A": 5, "B": 5, "C": 5, "backup": 4}
@@ -29,14 +29,19 @@ def frozen(tmp_path_factory) -> cache.Cache:
     return cache.load(noise_cache.write(tmp_path_factory.mktemp("frozen")))
 
 
-@pytest.fixture
-def run(run_script, frozen, tmp_path):
-    """Run step 2 on the noise cache with small sizes: (status, stdout, stderr). Options override them."""
+def options_for(frozen: cache.Cache, folder: Path, **options) -> list:
+    """Options of step 2 on the noise cache with small sizes; those that are named override them."""
+    chosen = {"cache_dir": frozen.meta_file, "failure_dir": folder, **SIZES, **options}
+    pairs = [(f"--{name.replace('_', '-')}", value) for name, value in chosen.items()]
+    return [part for pair in pairs for part in pair]
 
-    def run_failure(folder: Path = tmp_path / "out", **options) -> tuple[int, str, str]:
-        chosen = {"cache_dir": frozen.meta_file, "failure_dir": folder, **SIZES, **options}
-        pairs = [(f"--{name.replace('_', '-')}", value) for name, value in chosen.items()]
-        return run_script("failure.py", *(part for pair in pairs for part in pair))
+
+@pytest.fixture
+def run(frozen, tmp_path):
+    """Run step 2 on the noise cache: exit status, standard output, standard error."""
+
+    def run_failure(folder: Path = tmp_path / "out", **options) -> running.Run:
+        return running.run("failure.py", *options_for(frozen, folder, **options))
 
     return run_failure
 
@@ -44,17 +49,8 @@ def run(run_script, frozen, tmp_path):
 @pytest.fixture(scope="module")
 def written(frozen, tmp_path_factory) -> Path:
     """A folder that step 2 has filled from the noise cache; tests copy it before they change it."""
-    import runpy
-    import sys
-
     folder = tmp_path_factory.mktemp("written") / "out"
-    options = {"cache_dir": frozen.meta_file, "failure_dir": folder, **SIZES}
-    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
-    before, sys.argv = sys.argv, ["failure.py", *(part for pair in pairs for part in pair)]
-    try:
-        runpy.run_path(str(PROJECT / "failure.py"), run_name="__main__")
-    finally:
-        sys.argv = before
+    running.done("failure.py", *options_for(frozen, folder))
     return folder
 
 
@@ -385,12 +381,9 @@ def test_a_character_without_a_font_is_one_line(run, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_600_real_photographs(coco_dir, run_script, tmp_path):
+def test_600_real_photographs(coco_dir, tmp_path):
     meta_file = coco_600.write_cache(coco_dir, tmp_path / "cache")
-    status, said, error = run_script(
-        "failure.py", "--cache-dir", tmp_path / "cache", "--failure-dir", tmp_path / "out"
-    )
-    assert status == 0, error
+    said = running.done("failure.py", "--cache-dir", tmp_path / "cache", "--failure-dir", tmp_path / "out")
     assert "failures@1 = 2,228 of 3,000 captions (74.27%)" in said
     check_sheets(tmp_path / "out", cache.load(meta_file))
     assert all(path.stat().st_size < 150_000 for path in tmp_path.rglob("fail_*.jpg"))
@@ -398,13 +391,8 @@ def test_600_real_photographs(coco_dir, run_script, tmp_path):
     assert len(list(tmp_path.rglob("fail_*.jpg"))) == 240
 
 
-@pytest.mark.slow
-def test_the_bundled_sample_with_the_default_settings(sample_cache, run_script, tmp_path):
-    status, _, error = run_script(
-        "failure.py", "--cache-dir", sample_cache.meta_file, "--failure-dir", tmp_path
-    )
-    assert status == 0, error
-    check_sheets(tmp_path, sample_cache)
+def test_the_bundled_sample_with_the_default_settings(sample_drawn, sample_cache):
+    check_sheets(sample_drawn.failures, sample_cache)
 
 
 def test_labels_by_csv_and_workbook_end_up_equal(out, frozen):

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common import records
 from common.retrieval import cache
+from common.retrieval.meta import Meta
 
 SEED = 42
 CAPTIONS_PER_IMAGE = 5
@@ -45,7 +47,7 @@ def write_cache(coco_dir: Path, folder: Path, num_images: int = 600) -> Path:
         "captions": [rows["captions"][row] for row in captions_of],
         "gt_img_index": [image for _, image in order],
     }
-    return cache.write(folder, img, txt, content)
+    return cache.write(folder, img, txt, records.parse(content, Meta, "coco_600", "see coco_600.py"))
 
 
 def frozen_order(annotation_file: Path, num_images: int) -> tuple[list[int], list[tuple[int, int]]]:
