@@ -103,6 +103,7 @@ def say_draw(frozen: cache.Cache, n_failures: int, drawn: list[Failure], design:
     if frozen.meta.bundled_sample:
         print("  the bundled sample: rendered scenes and a tiny CLIP, for trying every step")
     print(f"failures@1 = {say.number(n_failures)} of {say.number(n)} captions ({say.share(n_failures / n)})")
+    # Which sheet goes to whom, in the words of the person who hands them out.
     for_each = "each for " if len(design.ANNOTATORS) > 1 else "for "
     dealt = (
         (design.OVERLAP_SIZE, "for everyone"),
@@ -133,12 +134,13 @@ def main() -> None:
     check_settings(settings)
     frozen = cache.load(meta.find(settings.CACHE_DIR))
     content = frozen.meta
+    # What would stop the run at its end is looked at first: other photographs, and work that people did.
     target = meta.own_folder(settings.FAILURE_DIR, content)
     photographs = material.find_photographs(settings.IMAGE_DIR, content)
     folder.refuse_filled(target, content.captions)
 
-    # The study: every caption whose own image does not come first, in an order that only the seed and each
-    # caption's own id decide; dealt to everyone, to each annotator, and to the reserve.
+    # Every caption whose own image does not come first, in an order that only the seed and each caption's own
+    # id decide: a borderline failure more or less, on another machine, leaves the rest of the sample alone.
     seed = content.seed if settings.SEED is None else settings.SEED
     design = Design(**settings.but(SEED=seed).values())
     found = ranking.rank(frozen.txt, frozen.img, frozen.gt)

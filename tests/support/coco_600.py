@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common import records
-from common.retrieval import cache
-from common.retrieval.meta import Meta
+from common.retrieval import cache, meta
 
 SEED = 42
 CAPTIONS_PER_IMAGE = 5
@@ -39,15 +37,15 @@ def write_cache(coco_dir: Path, folder: Path, num_images: int = 600) -> Path:
         "dtype": "float32",
         "image_folder": str(coco_dir / "val2017"),
         "bundled_sample": False,
-        "fingerprints": {},
-        "versions": {"torch": torch.__version__},
+        "fingerprints": meta.Fingerprints(),
+        "versions": {"torch": str(torch.__version__)},
         "sampled_img_ids": image_ids,
         "file_names": [f"{image_id:012d}.jpg" for image_id in image_ids],
         "caption_ids": [caption_id for caption_id, _ in order],
         "captions": [rows["captions"][row] for row in captions_of],
         "gt_img_index": [image for _, image in order],
     }
-    return cache.write(folder, img, txt, records.parse(content, Meta, "coco_600", "see coco_600.py"))
+    return cache.write(folder, img, txt, meta.Meta(**content))
 
 
 def frozen_order(annotation_file: Path, num_images: int) -> tuple[list[int], list[tuple[int, int]]]:
