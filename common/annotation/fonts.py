@@ -52,10 +52,11 @@ class Face:
         """The advance of a text in pixels."""
         return self.font.getlength(text) * self.scale
 
-    def draw(self, image: Image.Image, x: float, baseline: int, text: str, fill: str) -> None:
-        """Draw a text from x along a baseline onto an RGB image."""
+    def draw(self, image: Image.Image, start: tuple[float, int], text: str, fill: str) -> None:
+        """Draw a text onto an RGB image; `start`: its left end, and its baseline, in pixels."""
+        x, baseline = start
         if self.scale == 1:
-            ImageDraw.Draw(image).text((x, baseline), text, fill, self.font, "ls", embedded_color=True)
+            ImageDraw.Draw(image).text(start, text, fill, self.font, "ls", embedded_color=True)
             return
         left, top, right, bottom = (int(edge) for edge in self.font.getbbox(text, anchor="ls"))
         tile = Image.new("RGBA", (max(right - left, 1), max(bottom - top, 1)))
@@ -82,11 +83,15 @@ def width(text: str, size: int) -> float:
     return sum(_face(path, size).width(run) for path, run in _runs(text))
 
 
-def draw(image: Image.Image, x: float, baseline: int, text: str, size: int, fill: str) -> None:
-    """Draw one line from x along a baseline onto an RGB image, each character in a font that has it."""
+def draw(image: Image.Image, start: tuple[float, int], text: str, size: int, fill: str) -> None:
+    """Draw one line onto an RGB image, each character in a font that has it.
+
+    start: the left end of the line, and its baseline, in pixels.
+    """
+    x, baseline = start
     for path, run in _runs(text):
         face = _face(path, size)
-        face.draw(image, x, baseline, run, fill)
+        face.draw(image, (x, baseline), run, fill)
         x += face.width(run)
 
 
@@ -168,7 +173,7 @@ def _leaves_ink(path: Path, character: str) -> bool:
     """Whether a font draws anything for a character."""
     tile = Image.new("RGB", (96, 96), "white")
     try:
-        _face(path, 32).draw(tile, 32, 64, character, "black")
+        _face(path, 32).draw(tile, (32, 64), character, "black")
     except OSError:
         return False
     return any(lowest < 255 for lowest, _ in tile.getextrema())

@@ -37,13 +37,13 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
     picture = Image.new("RGB", (WIDTH, bottom + 2 * TITLE_SIZE), PAPER)
     for number, line in enumerate(lines):
         x = (WIDTH - fonts.width(line, size)) / 2
-        fonts.draw(picture, x, MARGIN + number * line_height + size, line, size, INK)
+        fonts.draw(picture, (x, MARGIN + number * line_height + size), line, size, INK)
     for number, (photo, title) in enumerate(zip(photos, titles, strict=True)):
         x = MARGIN + number * (PANEL + GAP)
         picture.paste(MAT, (x, top, x + PANEL, bottom))
         picture.paste(photo, (x + (PANEL - photo.width) // 2, top + (panel_height - photo.height) // 2))
         indent = (PANEL - fonts.width(title, TITLE_SIZE)) / 2
-        fonts.draw(picture, x + indent, bottom + round(1.4 * TITLE_SIZE), title, TITLE_SIZE, INK)
+        fonts.draw(picture, (x + indent, bottom + round(1.4 * TITLE_SIZE)), title, TITLE_SIZE, INK)
     return _jpeg(picture, MAX_BYTES)
 
 

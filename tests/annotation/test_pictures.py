@@ -176,8 +176,8 @@ def test_every_accepted_character_is_drawn_as_itself():
     for character in text:
         path = fonts._font_of(character)
         face = fonts._face(path, 40)
-        box_of[path] = tile(lambda image, face=face: face.draw(image, 10, 60, "\U0010fffd", "black"))
-        drawn = tile(lambda image, c=character: fonts.draw(image, 10, 60, c, 40, "black"))
+        box_of[path] = tile(lambda image, face=face: face.draw(image, (10, 60), "\U0010fffd", "black"))
+        drawn = tile(lambda image, c=character: fonts.draw(image, (10, 60), c, 40, "black"))
         assert drawn not in (box_of[path], tile(lambda image: None)), character
 
 
