@@ -77,8 +77,8 @@ def checked(bank: Bank, content: Meta, allow_transductive: bool) -> Bank:
             "Take captions of other images (captions_train2017.json), or set ALLOW_TRANSDUCTIVE = True, "
             "which marks every number"
         )
-    texts = {coco.normalised(caption) for caption in content.captions}
-    equal = sum(coco.normalised(caption) in texts for caption in bank.captions)
+    texts = {coco.normalized(caption) for caption in content.captions}
+    equal = sum(coco.normalized(caption) in texts for caption in bank.captions)
     return replace(bank, transductive=bool(captions or images), equal_texts=equal)
 
 

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 
-from common.retrieval.coco import normalised
+from common.retrieval.coco import normalized
 
 # A run of letters and digits is a word; scripts that don't space their words are read character by character.
 UNSPACED = "\u3040-\u30ff\u3400-\u9fff"
@@ -165,7 +165,7 @@ def _leave_one_out(captions, gt_img_index, n_images):
 def _copies(captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Which captions have the same text: (number of each caption's text, how many captions have a text)."""
     # The words are compared too: texts that differ in punctuation alone would hand the query its own words.
-    texts = [" ".join(words(normalised(caption))) for caption in captions]
+    texts = [" ".join(words(normalized(caption))) for caption in captions]
     _, group, copies = np.unique(np.array(texts, dtype=object), return_inverse=True, return_counts=True)
     return group, copies
 

@@ -15,6 +15,7 @@ import torch
 from common.fixes import hubness, lexical, placebo, prompts
 from common.fixes.hubness import OCCURRENCE_K, Correction
 from common.fixes.lexical import Lexical
+from common.retrieval import ranking
 
 BASES = ("prompts", "category")
 HUBS = ("nnn", "dn", "is", "dis")
@@ -90,7 +91,7 @@ class Method:
     def scores(self, queries: np.ndarray, base: torch.Tensor) -> torch.Tensor:
         """Scores of some queries from their base scores (n, n_images): float32 of the same shape.
 
-        Rounded once, at the end, from float64: see `ranking.scores`.
+        Rounded once, at the end, from float64: as in ranking.py.
         """
         scores = self.correction.apply(base) if self.correction else base
         if self.words is None:
@@ -205,21 +206,10 @@ def rank(
             if id(method.base) not in base_scores:
                 base_scores[id(method.base)] = method.base(block)
             scores = method.scores(block, base_scores[id(method.base)])
-            ranks[number][rows], tied[number][rows] = _positive_ranks(scores, own)
+            ranks[number][rows], tied[number][rows] = ranking.positive_ranks(scores, own)
             if first:
                 found = scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices.numpy()
                 if firsts[number] is None:
                     firsts[number] = np.empty((n, found.shape[1]), np.int64)
                 firsts[number][rows] = found
     return [Ranked(*of_method) for of_method in zip(ranks, tied, firsts, strict=True)]
-
-
-def _positive_ranks(scores: torch.Tensor, own: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Rank of each query's image in a block of scores (n, n_images), and whether another has its very score.
-
-    An equal score ranks above the positive, as in ranking.py. own (n,): the image row of each query.
-    """
-    positive = scores.gather(1, own[:, None]).numpy()
-    # numpy counts true values several times as fast as torch does.
-    at_least = np.count_nonzero(scores.numpy() >= positive, axis=1)
-    return at_least, np.count_nonzero(scores.numpy() == positive, axis=1) > 1

@@ -1,8 +1,8 @@
-"""The frozen cache: embeddings made once, recognised by their fingerprints, and from then on only read.
+"""The frozen cache: embeddings made once, recognized by their fingerprints, and from then on only read.
 
-While a cache is being made its rows are kept in shards, in a folder of their own. A run that was killed goes
-on behind the last whole shard and ends in the same bytes as one that was not, since the boundaries of shards
-and batches are fixed.
+While a cache is being made (freezing.py) its rows are kept in shards, in a folder of their own. A run that
+was killed continues behind the last whole shard and ends in the same bytes as one that was not, since the
+boundaries of shards and batches are fixed.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from common import files, records
 from common.errors import UserError
@@ -50,16 +49,16 @@ def load(meta_file: Path) -> Cache:
     Raises UserError where a file is missing, cut off, or holds other numbers than were written.
     """
     content = metas.read(meta_file)
-    tensors = {kind: _read_tensor(_beside(meta_file, kind), content, kind) for kind in ("img", "txt")}
+    tensors = {kind: _read_tensor(_tensor_file(meta_file, kind), content, kind) for kind in ("img", "txt")}
     return Cache(tensors["img"], tensors["txt"], content, Path(meta_file))
 
 
 def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, meta: Meta) -> Path:
     """Write a cache; returns its meta file, which comes last and so says that the others are whole.
 
-    img (n_images, dim) and txt (n_captions, dim): rows of length 1 to 1e-4. The fingerprints of
-    rows and tensors are added to `meta` here. Raises ValueError for another number
-    of rows, and UserError for rows that aren't of length 1, which a model in half precision can give.
+    img (n_images, dim) and txt (n_captions, dim): rows of length 1 to 1e-4. The fingerprints of rows and
+    tensors are added to `meta` here. Raises ValueError for another number of rows, and UserError for rows of
+    another length than 1, which a model in half precision can give.
     """
     expected = {"img": len(meta.sampled_img_ids), "txt": len(meta.captions)}
     fingerprints = {"rows": metas.rows_fingerprint(meta)}
@@ -72,7 +71,7 @@ def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, meta: Meta) -> Pat
         if bad:
             raise UserError(
                 f"the model gave {bad} of {len(tensor)} {kind} rows that have no direction (not finite, or "
-                "zero). Set DTYPE = float32; where it is already, get the weights again"
+                "zero). Set DTYPE = float32; if it is already, get the weights again"
             )
         fingerprints[kind] = _tensor_fingerprint(tensor)
         files.write_bytes(folder / f"{kind}_{stem}.pt", _tensor_bytes(tensor))
@@ -81,19 +80,6 @@ def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, meta: Meta) -> Pat
         meta_file, records.replace(meta, fingerprints=records.replace(meta.fingerprints, **fingerprints))
     )
     return meta_file
-
-
-def differences(found: Meta, wanted: dict) -> list[str]:
-    """What a cache holds otherwise than the settings ask for: `field: cache x, settings y`.
-
-    A wanted value of None is one that can't be known here (a model that isn't on this machine).
-    """
-    flat = records.plain(found) | records.plain(found.fingerprints)
-    return [
-        f"{field}: the cache has {flat.get(field)!r}, the settings ask for {value!r}"
-        for field, value in wanted.items()
-        if value is not None and flat.get(field) != value
-    ]
 
 
 @contextlib.contextmanager
@@ -106,80 +92,64 @@ def locked(folder: Path, stem: str, on_wait: Callable[[], None]) -> Iterator[Non
 
 
 class Shards:
-    """Rows already encoded, on disk, of one exact way of encoding them.
+    """Rows already encoded, on disk, of one exact way of encoding them; a folder that only stores.
 
     `identity` is everything that changes a row's last bits: data, model, precision, batch size, versions.
-    Its hash names the folder, so rows of two ways never meet.
+    Its hash names the folder, so rows of two ways never meet. `kind` is a key of SHARD, `n` the number of all
+    rows of that kind.
     """
 
-    def __init__(self, folder: Path, stem: str, identity: dict):
+    def __init__(self, folder: Path, stem: str, identity: dict, team: Team = ALONE):
         identity = {**identity, "shard_format": SHARD_FORMAT}
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:8]
         self.folder = folder / f"partial_{stem}_{digest}"
         self.others = [path for path in sorted(folder.glob(f"partial_{stem}_*")) if path != self.folder]
+        self.team = team
 
-    def encode(
-        self, kind: str, n: int, encode: Callable, label: str, team: Team = ALONE
-    ) -> torch.Tensor | None:
-        """All rows of one kind: (n, dim) float32. Only the shards that aren't there yet are encoded.
+    def mine(self, kind: str, n: int) -> list[range]:
+        """The ranges of rows that this process encodes.
 
-        `encode` takes ranges of positions and yields the rows of each, or None where they can't be had: the
-        other shards are then still encoded and kept, and the whole is None. Of several processes each encodes
-        every so many-th shard, so that what is left after a kill is dealt evenly too, and reads the others'.
+        Of several processes each takes every so many-th shard, so that what is left after a kill is dealt
+        evenly too.
         """
-        shards = [range(start, min(start + SHARD[kind], n)) for start in range(0, n, SHARD[kind])]
-        mine = shards[team.number :: team.size]
-        parts = {positions: self._read(kind, positions) for positions in mine}
-        missing = [positions for positions, rows in parts.items() if rows is None]
-        total = sum(map(len, mine))
-        bar = tqdm(
-            total=total,
-            initial=total - sum(map(len, missing)),
-            desc=label,
-            unit="",
-            disable=None if team.leads else True,  # None: no bar where there is no terminal
-            leave=False,
-        )
-        with bar:
-            for positions, rows in zip(missing, encode(missing), strict=True):
-                if rows is not None:
-                    write_rows(self._path(kind, positions), rows)
-                parts[positions] = rows
-                bar.update(len(positions))
-        team.wait()
-        rows = [parts[each] if each in parts else self._read(kind, each) for each in shards]
-        return None if any(part is None for part in rows) else torch.cat(rows)
+        return self._shards(kind, n)[self.team.number :: self.team.size]
 
-    def encode_texts(self, towers, texts: list[str], batch_size: int, label: str, team: Team = ALONE):
-        """Rows of texts in the order given (n, dim) float32, and each text's number of tokens (n,) int64.
+    def missing(self, kind: str, n: int) -> list[range]:
+        """Those of `mine` that are not on disk yet, or not whole."""
+        return [positions for positions in self.mine(kind, n) if self._read(kind, positions) is None]
 
-        `towers` is an encoder.Encoder. Each distinct text is encoded once: equal texts get equal rows, so
-        that their tie is a tie and can be counted. In order of length, so that a batch holds texts of nearly
-        one length and hardly any padding is computed.
+    def keep(self, kind: str, positions: range, rows: torch.Tensor) -> None:
+        """Store the rows (len(positions), dim) of one of the `missing` ranges."""
+        write_rows(self._path(kind, positions), rows)
+
+    def all(self, kind: str, n: int) -> torch.Tensor:
+        """All rows of one kind: (n, dim) float32. Waits until every process has kept its own.
+
+        Raises UserError where a shard was damaged since it was kept.
         """
-        distinct = list(dict.fromkeys(texts))
-        lengths = towers.lengths(distinct)
-        order = np.argsort(lengths, kind="stable")
-        ordered = [distinct[position] for position in order]
-
-        def encode(ranges):
-            for positions in ranges:
-                yield towers.encode_texts(ordered[positions.start : positions.stop], batch_size)
-
-        rows = self.encode("txt", len(ordered), encode, label, team)
-        place = {text: row for row, text in enumerate(ordered)}
-        places = np.array([place[text] for text in texts])
-        return rows[torch.from_numpy(places)], lengths[order][places]
+        self.team.wait()
+        parts = []
+        for positions in self._shards(kind, n):
+            rows = self._read(kind, positions)
+            if rows is None:
+                name = shown(self._path(kind, positions))
+                raise UserError(f"{name} was damaged after it was written: run the same command again")
+            parts.append(rows)
+        return torch.cat(parts)
 
     def remove(self) -> None:
         """Delete the shards, once the cache they were for is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _shards(self, kind: str, n: int) -> list[range]:
+        """The ranges of all shards, in order. Their boundaries are fixed, and so are the batches in them."""
+        return [range(start, min(start + SHARD[kind], n)) for start in range(0, n, SHARD[kind])]
+
     def _path(self, kind: str, positions: range) -> Path:
         return self.folder / f"{kind}_{positions.start:06d}.pt"
 
     def _read(self, kind: str, positions: range) -> torch.Tensor | None:
-        """The rows of a shard; None where it isn't there or isn't whole, and so must be encoded again."""
+        """The rows of a shard; None where it was not found or is not whole, and so must be encoded again."""
         return read_rows(self._path(kind, positions), len(positions))
 
 
@@ -189,27 +159,27 @@ def write_rows(path: Path, rows: torch.Tensor) -> None:
 
 
 def read_rows(path: Path, n: int) -> torch.Tensor | None:
-    """Read n rows that `write_rows` wrote; None where they aren't there or aren't whole."""
+    """Read n rows that `write_rows` wrote; None where they were not found or are not whole."""
     try:
         data = path.read_bytes()
         rows = torch.load(io.BytesIO(data[64:]), weights_only=True)
         whole = _tensor_fingerprint(rows).encode("ascii") == data[:64] and len(rows) == n
-    except Exception:  # damaged rows cost seconds, so why they are damaged doesn't matter
+    except Exception:  # damaged rows cost seconds to encode again, whatever damaged them
         return None
     return rows if whole else None
 
 
-def _beside(meta_file: Path, kind: str) -> Path:
+def _tensor_file(meta_file: Path, kind: str) -> Path:
     """The tensor file that belongs to a meta file."""
     meta_file = Path(meta_file)
     return meta_file.with_name(meta_file.name.replace("meta_", f"{kind}_", 1)).with_suffix(".pt")
 
 
 def _read_tensor(path: Path, content: Meta, kind: str) -> torch.Tensor:
-    """One of a cache's tensors, checked. Raises UserError naming the file and the way on."""
+    """One of a cache's tensors, checked. Raises UserError naming the file and what to do."""
     again = "Restore it from a copy, or move the cache's three files away and run `python main.py`"
     if not path.is_file():
-        raise UserError(f"{shown(path)} isn't there, though its meta file is. {again}")
+        raise UserError(f"{shown(path)} was not found, though its meta file is there. {again}")
     try:
         tensor = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged zip shows itself in many ways
@@ -217,7 +187,7 @@ def _read_tensor(path: Path, content: Meta, kind: str) -> torch.Tensor:
     found, wanted = _tensor_fingerprint(tensor), getattr(content.fingerprints, kind)
     if found != wanted:
         raise UserError(
-            f"{shown(path)} doesn't hold what was written: its fingerprint is {found[:12]}, "
+            f"{shown(path)} does not hold what was written: its fingerprint is {found[:12]}, "
             f"the meta file says {wanted[:12]}. {again}"
         )
     return tensor

@@ -15,7 +15,7 @@ from common import files
 from common.errors import UserError, list_rows
 from common.settings import shown
 
-# The last bytes of a whole file. A download or an unpacking that broke off lacks them, yet its header opens.
+# The last bytes of a whole file. An interrupted download or unpacking lacks them, yet its header opens.
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB\x60\x82"}
 TAIL = 4096  # bytes searched for the marker: some cameras and servers append a little after it
 
@@ -38,7 +38,7 @@ def read_captions(annotation_file: Path) -> COCO:
     path = Path(annotation_file)
     if not path.is_file():
         raise UserError(
-            f"{shown(path)} isn't there. COCO's files come by `python main.py --download True`; "
+            f"{shown(path)} was not found. Get COCO's files with `python main.py --download True`; "
             "data/README.md says which archive holds them"
         )
     content = files.read_json(path)
@@ -53,7 +53,7 @@ def read_captions(annotation_file: Path) -> COCO:
 def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> Sample:
     """Draw images and put them and their captions in the frozen order.
 
-    Image ids in the order in which they stand in the file, then `random.Random(seed).sample`; of each image
+    Image ids in the order of the file, then `random.Random(seed).sample`; of each image
     the first `captions_per_image` captions in ascending annotation id. `num_images` above the number of
     images with a caption is capped. The order is part of every sheet that was ever handed out: keep it.
     """
@@ -89,7 +89,7 @@ def bad_images(image_dir: Path, file_names: list[str]) -> list[str]:
 
 
 def images_fingerprint(image_dir: Path, file_names: list[str]) -> str | None:
-    """SHA-256 over names and sizes of the images, in row order; None where one of them isn't there.
+    """SHA-256 over names and sizes of the images, in row order; None where one of them was not found.
 
     Sizes and not contents, so that each run can afford it: 5,000 of them take a fraction of a second.
     """
@@ -100,19 +100,19 @@ def images_fingerprint(image_dir: Path, file_names: list[str]) -> str | None:
     return files.fingerprint("".join(sizes).encode("utf-8"))
 
 
-def normalised(caption: str) -> str:
+def normalized(caption: str) -> str:
     """A caption as a reader takes it: lower case, single spaces, no final full stop."""
     return re.sub(r"\s+", " ", caption).strip().lower().removesuffix(".").rstrip()
 
 
-def provably_ambiguous(captions: list[str], gt_img_index) -> np.ndarray:
-    """Which captions no method can answer, since a caption of another image has the same normalised text.
+def provably_ambiguous(captions: list[str], gt: np.ndarray) -> np.ndarray:
+    """Which captions no method can answer, since a caption of another image has the same normalized text.
 
-    Returns a bool array of shape (n_captions,).
+    gt (n_captions,): the image row of each. Returns a bool array of shape (n_captions,).
     """
     images_of = {}
-    texts = [normalised(caption) for caption in captions]
-    for text, image in zip(texts, gt_img_index, strict=True):
+    texts = [normalized(caption) for caption in captions]
+    for text, image in zip(texts, gt, strict=True):
         images_of.setdefault(text, set()).add(int(image))
     return np.array([len(images_of[text]) > 1 for text in texts], dtype=bool)
 
@@ -141,19 +141,19 @@ def _check_captions(content, name: str) -> None:
             problems.append(f"annotation {key!r}: `caption` is missing or not a text")
     if problems:
         raise UserError(
-            f"{name} has {len(problems)} bad entries; mend or get it again:\n{list_rows(problems)}"
+            f"{name} has {len(problems)} bad entries; fix them or get the file again:\n{list_rows(problems)}"
         )
 
 
 def _image_problem(path: Path) -> str | None:
     """What is wrong with one image file, or None."""
     if not path.is_file():
-        return "not there"
+        return "not found"
     try:
         with Image.open(path) as image:
             image_format = image.format
     except Exception as error:  # Pillow raises many kinds for a broken header; each is the user's file
-        return f"doesn't open ({type(error).__name__})"
+        return f"does not open ({type(error).__name__})"
     marker = END_MARKERS.get(image_format)
     if marker:
         with open(path, "rb") as file:

@@ -1,31 +1,30 @@
 """The frozen towers of a CLIP-like model: images and texts to rows of length 1.
 
 Any model with `get_image_features` and `get_text_features` works (CLIP, SigLIP, Chinese-CLIP, ...), from the
-hub or from a folder. This is the only file of the project that imports transformers.
+hub or from a folder; models.py finds its files. No other file of the project imports transformers.
 """
 
 import collections
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import huggingface_hub
 import numpy as np
 import torch
-import transformers
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from common import files
-from common.errors import UserError
-from common.settings import PROJECT_DIR
+from common.errors import SettingError, UserError
+from common.retrieval import models
+from common.retrieval.models import Source
+from common.settings import one_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
+DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 DECODERS = 16  # threads that decode images for a GPU
 PROBES = 8  # items that a device or a half precision is checked with before it is trusted
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999, "float16": 0.999}
@@ -34,52 +33,18 @@ PADDING_TOLERANCE = 1e-5
 PADDING_PROBES = ("a dog", "two people sit at a small table and eat a pizza with a lot of cheese on it")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a model's files are, and which version of it they are."""
+class Images(NamedTuple):
+    """A group of images, encoded. Files that don't decode have no row: the caller decides what that means."""
 
-    folder: Path
-    revision: str  # the hub's commit, or a fingerprint of the folder's files
-
-
-class BadImages(UserError):
-    """Images that could not be decoded, each as `name: reason` in `.problems`."""
-
-    def __init__(self, problems: list[str]):
-        super().__init__(f"{len(problems)} images can't be decoded")
-        self.problems = problems
+    rows: torch.Tensor  # (n that decode, dim) float32 on the CPU, length 1, in the order of the paths
+    bad: list[str]  # `name: reason` of the others
 
 
-def label(model_name: str) -> str:
-    """What a model is called in file names and reports: a folder's own name, or the hub's name."""
-    folder = PROJECT_DIR / Path(model_name).expanduser()
-    return folder.name if folder.is_dir() else model_name.partition("@")[0]
+class _Decoded(NamedTuple):
+    """One image file, or a batch of them, as the model reads it."""
 
-
-def locate(model_name: str, download: bool = True) -> Source | None:
-    """Find a model: a folder, or a model of the hub that is on this machine or can be fetched.
-
-    What is on this machine comes first, so that a commit upstream can't change a study half-way.
-    `name@revision` asks for one revision. Returns None where the model is not here and `download` is False.
-    Raises UserError where it can't be had, saying how to bring it from elsewhere.
-    """
-    folder = PROJECT_DIR / Path(model_name).expanduser()
-    if folder.is_dir():
-        _check_folder(folder, model_name)
-        return Source(folder, _folder_fingerprint(folder))
-    if Path(model_name).is_absolute() or model_name.startswith((".", "~")):
-        raise UserError(f"MODEL_NAME = {model_name}: there is no such folder")
-    name, _, revision = model_name.partition("@")
-    snapshot = _snapshot(name, revision or None, local=True)
-    if snapshot is None and download:
-        snapshot = _snapshot(name, revision or None, local=False)
-    return Source(snapshot, snapshot.name) if snapshot else None
-
-
-def image_processor(source: Source):
-    """The model's image processor on Pillow: no torchvision needed, and the same pixels everywhere."""
-    with _quiet():
-        return AutoImageProcessor.from_pretrained(source.folder, backend="pil")
+    pixels: dict[str, torch.Tensor]  # each with a leading dimension of images; {} where none decodes
+    bad: list[str]  # `name: reason` of files that don't
 
 
 class Encoder:
@@ -100,21 +65,14 @@ class Encoder:
             raise _unusable(device, dtype, error) from error
         self.device, self.dtype = torch.device(device), DTYPES[dtype]
 
-    def encode_images(self, paths: list[Path], batch_size: int) -> torch.Tensor:
-        """Images to rows of length 1: (n, dim) float32 on the CPU. Batches start at multiples of batch_size.
+    def encode_images(self, paths: list[Path], batch_size: int) -> Images:
+        """Some images, all of which are tried. Batches start at multiples of batch_size."""
+        return next(self.stream_images([paths], batch_size))
 
-        Raises BadImages naming every file of `paths` that doesn't decode, after trying all.
-        """
-        rows = next(self.stream_images([paths], batch_size))
-        if isinstance(rows, BadImages):
-            raise rows
-        return rows
+    def stream_images(self, groups: list[list[Path]], batch_size: int) -> Iterator[Images]:
+        """One group of images after the other, as `encode_images` would give each.
 
-    def stream_images(self, groups: list[list[Path]], batch_size: int) -> Iterator[torch.Tensor | BadImages]:
-        """Rows of one group of images after the other, or what would be raised for it.
-
-        As `encode_images` for each group, but decoding runs ahead into the next group, so that a GPU doesn't
-        wait where one group ends.
+        Decoding runs ahead into the next group, so that a GPU doesn't wait where one group ends.
         """
         decoded = self._decoded(
             [
@@ -124,13 +82,13 @@ class Encoder:
             ]
         )
         for group in groups:
-            rows, problems = [], []
+            rows, bad = [], []
             for _ in range(0, len(group), batch_size):
-                batch, bad = next(decoded)
-                problems += bad
-                if not problems:
-                    rows.append(self._forward(self.model.get_image_features, batch))
-            yield BadImages(problems) if problems else torch.cat(rows)
+                batch = next(decoded)
+                bad += batch.bad
+                if batch.pixels:
+                    rows.append(self._forward(self.model.get_image_features, batch.pixels))
+            yield Images(torch.cat(rows) if rows else torch.empty(0), bad)
 
     def encode_texts(self, texts: list[str], batch_size: int) -> torch.Tensor:
         """Texts to rows of length 1: (n, dim) float32 on the CPU. Batches as for images."""
@@ -154,11 +112,11 @@ class Encoder:
             )
         )
 
-    def _decoded(self, batches: list[list[Path]]) -> Iterator[tuple[dict, list[str]]]:
-        """Batches of processed images, each with the problems met.
+    def _decoded(self, batches: list[list[Path]]) -> Iterator[_Decoded]:
+        """Batches of images, one after the other.
 
         For a GPU, which waits for pictures, two batches are decoded ahead of its computation. A CPU takes
-        turns: all of its cores decode a batch, then all compute, since a thread that decodes beside the
+        turns: all of its cores decode a batch, then all compute, since a thread that decodes during the
         computation holds up one of the computing ones, and thereby all.
         """
         on_cpu = self.device.type == "cpu"
@@ -168,18 +126,18 @@ class Encoder:
             for batch in batches:
                 ahead.append([pool.submit(self._pixels, path) for path in batch])
                 if on_cpu or len(ahead) > 2:
-                    yield _results(ahead.popleft())
+                    yield _together(ahead.popleft())
             while ahead:
-                yield _results(ahead.popleft())
+                yield _together(ahead.popleft())
 
-    def _pixels(self, path: Path) -> dict[str, torch.Tensor] | str:
-        """One image as the model reads it, or what is wrong with it."""
+    def _pixels(self, path: Path) -> _Decoded:
+        """One image."""
         try:
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
         except Exception as error:  # Pillow raises many kinds for a broken file; each is the user's file
-            return f"{path.name}: {error or type(error).__name__}"
-        return dict(self.processor(images=pixels, return_tensors="pt"))
+            return _Decoded({}, [f"{path.name}: {error or type(error).__name__}"])
+        return _Decoded(dict(self.processor(images=pixels, return_tensors="pt")), [])
 
     def _forward(self, features, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Run one tower over a batch, in halves where a GPU runs out of memory."""
@@ -208,17 +166,16 @@ class Encoder:
 def load(source: Source, device: str, dtype: str, images: list[Path], texts: list[str]) -> Encoder:
     """Load a model, check it, and put it on a device.
 
-    device: "auto", "cpu", "cuda", "cuda:1", "mps"; dtype: a key of DTYPES. `images` and `texts` are a few
-    items of the data: on another device than the CPU, or in half precision, their rows must agree with the
-    CPU's in float32 (cosine 0.9999, in half precision 0.999). Raises UserError where the folder holds no
-    CLIP-like model, where weights are missing, and where a check fails.
+    `device` and `dtype` as `check_names` takes them. `images` and `texts` are a few items of the data: on
+    another device than the CPU, or in half precision, their rows must agree with the CPU's in float32 (cosine
+    0.9999, in half precision 0.999). Raises UserError where the folder holds no CLIP-like model, where
+    weights are missing, and where a check fails.
     """
-    if dtype not in DTYPES:
-        raise UserError(f"DTYPE = {dtype}: should be one of {', '.join(DTYPES)}")
+    check_names(device, dtype)
     device = _best_device() if device == "auto" else device
-    with _quiet():
+    with models.quiet():
         model, tokenizer = _from_folder(source.folder)
-    processor = image_processor(source)
+    processor = models.image_processor(source)
     encoder = Encoder(model, tokenizer, processor, _max_length(model, tokenizer), pad_to_longest=False)
     _check_wiring(encoder)
     encoder.pad_to_longest = _ignores_padding(encoder)
@@ -227,6 +184,16 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
         encoder.move(device, dtype)
         check_agreement(reference, _probe(encoder, images, texts), device, dtype)
     return encoder
+
+
+def check_names(device: str, dtype: str) -> None:
+    """Raise SettingError for what is no device (auto, cpu, cuda, cuda:1, mps) or no key of DTYPES.
+
+    Only the names, which needs nothing of the machine: a script calls it before it reads anything.
+    """
+    one_of(DTYPES, DTYPE=dtype)
+    if not DEVICE_NAME.fullmatch(device):
+        raise SettingError(f"DEVICE = {device}: should be auto, cpu, cuda, cuda:<number> or mps")
 
 
 def check_device(device: str, dtype: str) -> None:
@@ -238,9 +205,21 @@ def check_device(device: str, dtype: str) -> None:
         raise _unusable(device, dtype, error) from error
 
 
+def counting_device(device: str) -> str:
+    """Where ranks are counted: the GPU that a device names or, for any other device, the CPU.
+
+    Not on a GPU that only `auto` would find: one start of CUDA takes as long as COCO's ranks. Raises UserError
+    where the GPU was not found.
+    """
+    device = device if device.startswith("cuda") else "cpu"
+    check_device(device, "float64")
+    return device
+
+
 def _unusable(device: str, dtype: str, error: Exception) -> UserError:
+    """What a user reads where torch refuses a device."""
     reason = str(error).splitlines()[0]
-    return UserError(f"DEVICE = {device} doesn't work here in {dtype} ({reason}): set DEVICE = cpu")
+    return UserError(f"DEVICE = {device} does not work here in {dtype} ({reason}): set DEVICE = cpu")
 
 
 def check_agreement(reference: torch.Tensor, rows: torch.Tensor, device: str, dtype: str) -> None:
@@ -259,6 +238,7 @@ def versions() -> dict[str, str]:
 
 
 def _best_device() -> str:
+    """What DEVICE = auto means here."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -294,7 +274,7 @@ def _check_wiring(encoder: Encoder) -> None:
             whole = encoder.model(**encoder._tokens(texts), **pixels)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"the model's tokenizer or image processor doesn't fit it ({reason})") from error
+        raise UserError(f"the model's tokenizer or image processor does not fit it ({reason})") from error
     pairs = (
         (encoder._forward(encoder.model.get_image_features, pixels), getattr(whole, "image_embeds", None)),
         (encoder.encode_texts(texts, batch_size=2), getattr(whole, "text_embeds", None)),
@@ -302,12 +282,13 @@ def _check_wiring(encoder: Encoder) -> None:
     for ours, theirs in pairs:
         if theirs is None:
             raise UserError(
-                f"{type(encoder.model).__name__} compares no image with a text: CLIP-like is needed"
+                f"{type(encoder.model).__name__} does not score images against texts: use a CLIP-like model"
             )
         theirs = torch.nn.functional.normalize(theirs.float(), dim=-1)
         if not torch.allclose(ours, theirs, atol=1e-5):
             raise UserError(
-                f"{type(encoder.model).__name__}: its features aren't the vectors that it compares"
+                f"{type(encoder.model).__name__}: get_image_features() or get_text_features() does not "
+                "return the vectors that the model itself compares"
             )
 
 
@@ -326,10 +307,9 @@ def _ignores_padding(encoder: Encoder) -> bool:
 
 def _probe(encoder: Encoder, images: list[Path], texts: list[str]) -> torch.Tensor:
     """Rows of the first few items that decode: (n, dim)."""
-    whole = [path for path in images[:PROBES] if not isinstance(encoder._pixels(path), str)]
     rows = [encoder.encode_texts(texts[:PROBES], PROBES)] if texts else []
-    rows += [encoder.encode_images(whole, PROBES)] if whole else []
-    return torch.cat(rows)
+    rows += [encoder.encode_images(images[:PROBES], PROBES).rows] if images else []
+    return torch.cat([part for part in rows if len(part)])
 
 
 def _unit_rows(features) -> torch.Tensor:
@@ -338,85 +318,15 @@ def _unit_rows(features) -> torch.Tensor:
     return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu()
 
 
-def _results(futures: list[Future]) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """A decoded batch, and what was wrong with it; a batch with a problem is empty."""
+def _together(futures: list[Future]) -> _Decoded:
+    """Single images as one batch of those that decode."""
     results = [future.result() for future in futures]
-    bad = [result for result in results if isinstance(result, str)]
-    return ({} if bad else _stacked(results)), bad
-
-
-def _stacked(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Single processed images (each with a leading dimension of 1) as one batch."""
-    return {name: torch.cat([item[name] for item in items]) for name in items[0]}
+    whole = [result.pixels for result in results if result.pixels]
+    stacked = {name: torch.cat([pixels[name] for pixels in whole]) for name in whole[0]} if whole else {}
+    return _Decoded(stacked, [problem for result in results for problem in result.bad])
 
 
 def _max_length(model, tokenizer) -> int:
     """Tokens that the text tower reads. A tokenizer without a limit of its own claims about 1e30."""
     positions = getattr(model.config.text_config, "max_position_embeddings", tokenizer.model_max_length)
     return int(min(positions, tokenizer.model_max_length))
-
-
-def _check_folder(folder: Path, model_name: str) -> None:
-    """A model's folder must hold a configuration and weights."""
-    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
-    if not any(next(folder.glob(pattern), None) for pattern in WEIGHTS):
-        lacking.append("model.safetensors")
-    if lacking:
-        raise UserError(f"MODEL_NAME = {model_name}: the folder {folder} lacks {' and '.join(lacking)}")
-
-
-def _folder_fingerprint(folder: Path) -> str:
-    """SHA-256 over the names and contents of a model folder's files, 40 digits like the hub's commits."""
-    names = sorted({path for pattern in CONFIGURATION + WEIGHTS for path in folder.glob(pattern)})
-    lines = [f"{path.name} {files.file_fingerprint(path)}\n" for path in names]
-    return files.fingerprint("".join(lines).encode("utf-8"))[:40]
-
-
-def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
-    """The folder of a hub model's files; None where `local` is asked and they aren't whole here."""
-    try:
-        for weights in WEIGHTS:  # the older .bin files only where there is nothing newer
-            patterns = [*CONFIGURATION, weights]
-            folder = Path(
-                huggingface_hub.snapshot_download(
-                    name, revision=revision, allow_patterns=patterns, local_files_only=local
-                )
-            )
-            if (folder / "config.json").is_file() and next(folder.glob(weights), None):
-                return folder
-    except LocalEntryNotFoundError as error:
-        if not local:
-            raise UserError(_how_to_bring(name)) from error
-        return None
-    except HFValidationError as error:
-        raise UserError(f"MODEL_NAME = {name}: neither a folder nor a name of the hub's form") from error
-    except HfHubHTTPError as error:
-        raise UserError(f"MODEL_NAME = {name}: the hub refuses it ({str(error).splitlines()[0]})") from error
-    except OSError as error:  # no network shows itself in many ways, all of them OSErrors
-        raise UserError(_how_to_bring(name)) from error
-    if local:
-        return None
-    raise UserError(f"MODEL_NAME = {name}: the hub's model has no weights for torch")
-
-
-def _how_to_bring(name: str) -> str:
-    folder = name.rsplit("/", 1)[-1]
-    return (
-        f"the model {name} is not on this machine, and the hub can't be reached. Where there is a network, "
-        f"run `hf download {name} --local-dir {folder}`; bring that folder here, set MODEL_NAME to its path"
-    )
-
-
-class _quiet:
-    """Keep transformers from showing its bars and advice while it reads a folder."""
-
-    def __enter__(self):
-        logging = transformers.utils.logging
-        self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_):
-        transformers.utils.logging.set_verbosity(self.verbosity)
-        if self.bars:
-            transformers.utils.logging.enable_progress_bar()

@@ -7,6 +7,7 @@ A cache is three files that carry one stem: `img_<n>_<model>.pt`, `txt_<n>_<mode
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from common import files, records
 from common.errors import UserError, list_rows
@@ -14,6 +15,16 @@ from common.records import Record
 from common.settings import DEFAULT_FOLDERS, shown
 
 SAMPLE_FOLDER = "sample"
+
+
+class Rows(NamedTuple):
+    """What each row of a cache stands for. Lists of one entry an image row, or one a caption row (idx)."""
+
+    sampled_img_ids: list[int]  # image row -> image id
+    file_names: list[str]  # image row -> file in the image folder
+    caption_ids: list[int]  # idx -> annotation id
+    captions: list[str]  # idx -> text
+    gt_img_index: list[int]  # idx -> row of the caption's own image
 
 
 class Fingerprints(Record):
@@ -50,13 +61,13 @@ class Making(Record, kw_only=True):
 
 
 class Meta(Making, kw_only=True):
-    """A meta file. The lists have one entry an image row, or one a caption row (idx)."""
+    """A meta file: how a cache was made, then its `Rows`."""
 
-    sampled_img_ids: list[int]  # image row -> image id
-    file_names: list[str]  # image row -> file in the image folder
-    caption_ids: list[int]  # idx -> annotation id
-    captions: list[str]  # idx -> text
-    gt_img_index: list[int]  # idx -> row of the caption's own image
+    sampled_img_ids: list[int]
+    file_names: list[str]
+    caption_ids: list[int]
+    captions: list[str]
+    gt_img_index: list[int]
 
     @property
     def fingerprint(self) -> str:
@@ -68,9 +79,6 @@ class Meta(Making, kw_only=True):
     def making(self) -> Making:
         """The same without its rows."""
         return Making(**{name: getattr(self, name) for name in records.names(Making)})
-
-
-ROWS = ("sampled_img_ids", "file_names", "caption_ids", "captions", "gt_img_index")
 
 
 def stem(num_images: int, model: str) -> str:
@@ -113,11 +121,11 @@ def find_or_none(cache_dir: Path) -> Path | None:
 
 def read(meta_file: Path) -> Meta:
     """Read and check a meta file. Raises UserError where a field is missing or its rows were changed."""
-    again = "Move it and the .pt files beside it away, then run `python main.py`"
+    again = "Move it and its .pt files away, then run `python main.py`"
     content = files.read_json(meta_file)
     missing = [name for name in records.names(Meta, required=True) if name not in content]
     if missing:
-        raise UserError(f"{shown(meta_file)} lacks {', '.join(missing)}: it isn't this version's. {again}")
+        raise UserError(f"{shown(meta_file)} lacks {', '.join(missing)}: another version wrote it. {again}")
     meta = records.parse(content, Meta, shown(meta_file), again)
     if meta.fingerprints.rows != rows_fingerprint(meta):
         raise UserError(
@@ -128,10 +136,10 @@ def read(meta_file: Path) -> Meta:
     return meta
 
 
-def rows_fingerprint(meta: Meta) -> str:
+def rows_fingerprint(rows: Rows | Meta) -> str:
     """SHA-256 of what each row stands for: image ids, file names, caption ids, captions, positives."""
-    rows = [getattr(meta, name) for name in ROWS]
-    return files.fingerprint(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
+    lists = [getattr(rows, name) for name in Rows._fields]
+    return files.fingerprint(json.dumps(lists, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
 
 
 def own_folder(folder: Path, making: Making) -> Path:

@@ -1,8 +1,8 @@
-"""Scores to ranks and recall@K, in both directions, without the whole score matrix in memory.
+"""Scores to ranks, in both directions, without the whole score matrix in memory. evaluation.py measures them.
 
 The convention. The rank of a query's positive is 1 + the number of other items that score at least as high:
 an equal score ranks *above* the positive, so that a tie can't flatter the model. With several positives
-(image to text) the best one counts, among items that are not positives. recall@K is the share of ranks <= K.
+(image to text) the best one counts, among items that are not positives.
 
     scores of two captions over four images      positive    rank
     0.9  0.1  0.3  0.2                           column 0    1
@@ -14,7 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-CUTOFFS = (1, 5, 10)
+from common.retrieval.distributed import ALONE, Team
+
+# Where these are looked up as `ranking.recall`: their home is evaluation.py, which needs no torch.
+from common.retrieval.evaluation import CUTOFFS, mean_reciprocal_rank, recall  # noqa: F401
+
 BLOCK = 512  # captions at once
 GALLERY_BLOCK = 8192  # images at once: 512 x 8,192 scores are 34 MB in float64
 
@@ -26,39 +30,34 @@ class Ranking:
     rank: np.ndarray  # (n_captions,) int64, text to image: 1 = own image first
     tied: np.ndarray  # (n_captions,) bool: another image has exactly the positive's score
     positive_score: np.ndarray  # (n_captions,) float32, cosine
-    best_other: np.ndarray  # (n_captions,) int64: best image that isn't the own one, lowest row among equals
+    best_other: np.ndarray  # (n_captions,) int64: best image but the own one, lowest row among equals
     best_other_score: np.ndarray  # (n_captions,) float32, cosine
     image_rank: np.ndarray  # (n_images,) int64, image to text; 0 where an image has no caption
-    image_tied: np.ndarray  # (n_images,) bool: another image's caption has exactly the best own one's score
+    image_tied: np.ndarray  # (n_images,) bool: another image's caption has the best own one's very score
 
 
-def scores(txt: torch.Tensor, img: torch.Tensor) -> torch.Tensor:
-    """Cosines of texts (n, dim) and images (m, dim), float32 of shape (n, m).
-
-    Rows have length 1. Products are summed in float64 and rounded once: what a matrix kernel's order of
-    summation changes lies nine digits below the last bit that is kept. So a score hangs neither on its block
-    nor on the machine, and equal images get equal scores, where float32 sums differ enough to flip a rank.
-    """
-    return (txt.double() @ img.double().T).float()
-
-
-def rank(txt: torch.Tensor, img: torch.Tensor, gt_img_index) -> Ranking:
+def rank(
+    txt: torch.Tensor, img: torch.Tensor, gt: np.ndarray, device: str = "cpu", team: Team = ALONE
+) -> Ranking:
     """Rank every caption's image among all images, and every image's captions among all captions.
 
-    txt (n_captions, dim) and img (n_images, dim): float32, rows of length 1. gt_img_index (n_captions,):
-    the image row of each caption. Raises ValueError where a shape doesn't fit or a value isn't finite.
+    txt (n_captions, dim) and img (n_images, dim): float32, rows of length 1. gt (n_captions,) int64: the
+    image row of each caption. `device` is where products are computed (float64). Of several processes each
+    counts a share of the captions, and all get the whole. Raises ValueError where a shape doesn't fit or a
+    value is not finite.
     """
-    return total([count(txt, img, gt_img_index, range(len(txt)))], gt_img_index)
+    return total(team.gather(count(txt, img, gt, team.share(len(gt)), device)), gt)
 
 
-def count(txt: torch.Tensor, img: torch.Tensor, gt_img_index, captions: range, device="cpu") -> Ranking:
+def count(
+    txt: torch.Tensor, img: torch.Tensor, gt: np.ndarray, captions: range, device: str = "cpu"
+) -> Ranking:
     """One share of `rank`, for `total`: some captions, in one stretch, against every image.
 
-    Arguments and what is raised as for `rank`; `device` is where the products are computed (float64). In
-    what is returned arrays over captions cover these captions alone, and `image_rank` is the number of them
-    that rank above each image's best caption.
+    Arguments and what is raised as for `rank`. In what is returned arrays over captions cover these captions
+    alone, and `image_rank` is the number of them that rank above each image's best caption.
     """
-    gt = torch.as_tensor(np.asarray(gt_img_index, dtype=np.int64))
+    gt = torch.from_numpy(gt)
     _check(txt, img, gt)
     own_scores = _own_scores(txt, img, gt)  # (n_captions,)
     best_own = torch.full((len(img),), -torch.inf).scatter_reduce_(0, gt, own_scores, "amax").to(device)
@@ -76,11 +75,12 @@ def count(txt: torch.Tensor, img: torch.Tensor, gt_img_index, captions: range, d
     )
     for rows, columns, block in _blocks(txt[share], img, device):  # ours to change
         _leave_out_own(block, own[rows], columns)
-        at_least = (block >= positives[rows]).sum(1)
-        found.rank[rows] += at_least.cpu().numpy()
-        found.tied[rows] |= (at_least > (block > positives[rows]).sum(1)).cpu().numpy()
-        found.image_rank[columns] += (block >= best_own[columns]).sum(0).cpu().numpy()
-        found.image_tied[columns] |= (block == best_own[columns]).any(0).cpu().numpy()
+        at_least, equal = _at_least(block, positives[rows], 1)
+        found.rank[rows] += at_least
+        found.tied[rows] |= equal > 0
+        at_least, equal = _at_least(block, best_own[columns], 0)
+        found.image_rank[columns] += at_least
+        found.image_tied[columns] |= equal > 0
         score, column = (part.cpu().numpy() for part in block.max(1))  # the first of equal maxima
         better = score > found.best_other_score[rows]
         found.best_other_score[rows][better] = score[better]
@@ -88,9 +88,9 @@ def count(txt: torch.Tensor, img: torch.Tensor, gt_img_index, captions: range, d
     return found
 
 
-def total(shares: list[Ranking], gt_img_index) -> Ranking:
+def total(shares: list[Ranking], gt: np.ndarray) -> Ranking:
     """Add up what `count` gave for all captions, shares in the captions' order. Arguments as for `rank`."""
-    own = np.bincount(np.asarray(gt_img_index, dtype=np.int64), minlength=len(shares[0].image_rank))
+    own = np.bincount(gt, minlength=len(shares[0].image_rank))
     of_captions = ("rank", "tied", "positive_score", "best_other", "best_other_score")
     above = sum(share.image_rank for share in shares)
     return Ranking(
@@ -100,18 +100,32 @@ def total(shares: list[Ranking], gt_img_index) -> Ranking:
     )
 
 
-def recall(ranks: np.ndarray, cutoff: int) -> float:
-    """recall@cutoff, a share between 0 and 1: how many positives are among the first `cutoff`."""
-    return float(np.mean(ranks <= cutoff))
+def positive_ranks(scores: torch.Tensor, own: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Rank of each query's positive, (n,) int64, and whether another image ties with it, (n,) bool.
+
+    scores (n, n_images), all images of each query; own (n,) int64: the column of its positive.
+    """
+    at_least, equal = _at_least(scores, scores.gather(1, own[:, None]), 1)
+    return at_least, equal > 1  # the positive itself is among both
 
 
-def mean_reciprocal_rank(ranks: np.ndarray) -> float:
-    """Mean of 1 / rank (Voorhees, TREC-8 1999)."""
-    return float(np.mean(1.0 / ranks))
+def _at_least(scores: torch.Tensor, positive: torch.Tensor, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rule of ties: how many scores along `dim` are at least the positive's, and how many are exactly it.
+
+    scores (n, m); positive (n, 1) for dim 1, (m,) for dim 0. Both counts are int64, of the other dimension.
+    """
+    if scores.device.type == "cpu":  # where numpy counts several times as fast as torch
+        scores, positive = scores.numpy(), positive.numpy()
+        return np.count_nonzero(scores >= positive, axis=dim), np.count_nonzero(scores == positive, axis=dim)
+    return tuple(found.sum(dim).cpu().numpy() for found in (scores >= positive, scores == positive))
 
 
 def _blocks(txt: torch.Tensor, img: torch.Tensor, device):
-    """`scores` of BLOCK captions and GALLERY_BLOCK images at a time: (rows, columns, (n, m) float32).
+    """Cosines of BLOCK captions and GALLERY_BLOCK images at a time: (rows, columns, (n, m) float32).
+
+    Products are summed in float64 and rounded once: what a matrix kernel's order of summation changes lies
+    nine digits below the last bit that is kept. So a score depends neither on its block nor on the machine,
+    and equal images get equal scores, where float32 sums differ enough to flip a rank.
 
     Columns come in ascending order for each row, so that the first of equal maxima is found. All blocks share
     one buffer, and `count` puts its results into arrays made beforehand: small results kept between large
@@ -153,7 +167,7 @@ def _check(txt: torch.Tensor, img: torch.Tensor, gt: torch.Tensor) -> None:
             f"shapes don't fit: txt {tuple(txt.shape)}, img {tuple(img.shape)}, gt {tuple(gt.shape)}"
         )
     if len(gt) and not (0 <= int(gt.min()) and int(gt.max()) < len(img)):
-        raise ValueError(f"gt_img_index must lie in 0..{len(img) - 1}")
+        raise ValueError(f"gt must hold image rows, 0..{len(img) - 1}")
     # In blocks: over all at once it takes twice the memory of what it looks at.
     if not all(torch.isfinite(rows).all() for part in (txt, img) for rows in part.split(GALLERY_BLOCK)):
         raise ValueError("embeddings hold values that are not finite")

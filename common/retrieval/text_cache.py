@@ -1,8 +1,8 @@
-"""Texts encoded by the model of a frozen cache, kept beside it under its identity.
+"""Texts encoded by the model of a frozen cache, kept next to it under its identity.
 
 Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`. The digest is over the cache's fingerprint,
 the texts and the way of encoding, so rows of another cache or model can't be taken for these. Encoding is
-kept in shards as it goes. A .json beside it says how many of the texts were cut off.
+kept in shards as it goes. A .json of the same name says how many of the texts were cut off.
 """
 
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from common import files
+from common import files, records
 from common.errors import UserError
-from common.retrieval import cache, encoder, meta
+from common.retrieval import cache, encoder, freezing, meta, models
 from common.settings import shown
 
 BATCH = 64
@@ -22,12 +22,22 @@ LEAST_COSINE = 0.999
 
 
 class NoModel(UserError):
-    """The model isn't on this machine: methods that encode are left out, the others run."""
+    """The model was not found on this machine: methods that encode are left out, the others run."""
+
+
+class Note(records.Record):
+    """The .json of a set of texts: how many are too long, then what their digest is over."""
+
+    texts: str  # SHA-256 of all texts
+    cut_off: int  # texts longer than the model reads
+    cache: str  # fingerprint of the cache
+    revision: str | None  # of the model
+    dtype: str  # that the model computed in
 
 
 @dataclass
 class TextCache:
-    """Encodes texts on demand; the model is loaded only where some text isn't on disk yet."""
+    """Encodes texts on demand; the model is loaded only where some text is not on disk yet."""
 
     frozen: cache.Cache
     model_dir: Path | None  # folder of the model; None: where step 1 found it
@@ -43,7 +53,7 @@ class TextCache:
     def add(self, texts: list[str], label: str) -> None:
         """Have the rows of some texts ready, from disk or by encoding them; `label` names the progress bar.
 
-        Raises NoModel where they would have to be encoded and the model isn't here.
+        Raises NoModel where they would have to be encoded and the model was not found.
         """
         different = sorted(set(texts))
         identity = {
@@ -56,25 +66,25 @@ class TextCache:
         stem = "texts_" + meta.stem(len(different), self.frozen.meta.model)
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
         path = folder / f"{stem}_{digest}.pt"
-        rows, beside = cache.read_rows(path, len(different)), path.with_suffix(".json")
-        if rows is None or not beside.is_file():
+        rows, note = cache.read_rows(path, len(different)), path.with_suffix(".json")
+        if rows is None or not note.is_file():
             rows, cut_off = self._encoded(different, cache.Shards(folder, stem, identity), label)
-            files.write_json(beside, {"texts": len(different), "cut_off": cut_off, **identity})
+            records.write(note, Note(cut_off=cut_off, **identity))
             cache.write_rows(path, rows)
-        self.cut_off[label] = files.read_json(beside)["cut_off"]
+        self.cut_off[label] = records.read(note, Note, f"delete {shown(note)} and run again").cut_off
         self._known |= dict(zip(different, rows, strict=True))
 
-    def find(self) -> encoder.Source:
-        """The model's files. Raises NoModel where they aren't here, UserError for another model's."""
+    def find(self) -> models.Source:
+        """The model's files. Raises NoModel where they were not found, UserError for another model's."""
         content = self.frozen.meta
         named = str(self.model_dir or content.model_source or content.model)
         if self.model_dir is None and Path(named).is_absolute() and not Path(named).is_dir():
             source = None  # step 1's folder has gone since
         else:
-            source = encoder.locate(named, download=False)
+            source = models.locate(named, download=False)
         if source is None:
             raise NoModel(
-                f"the cache's model {content.model} isn't on this machine: "
+                f"the cache's model {content.model} was not found on this machine: "
                 "set MODEL_DIR to its folder, or fetch it as step 1 did"
             )
         if source.revision != content.revision:
@@ -87,7 +97,7 @@ class TextCache:
     def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
         """Rows of texts, and how many texts the model can't read to the end."""
         towers = self._load()
-        rows, lengths = shards.encode_texts(towers, texts, BATCH, label)
+        rows, lengths = freezing.encode_texts(towers, texts, BATCH, shards, label)
         shards.remove()
         return rows, int((lengths > towers.max_length).sum())
 
@@ -100,7 +110,7 @@ class TextCache:
             least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
             if not least >= LEAST_COSINE:
                 raise UserError(
-                    "the model encodes the cache's own captions otherwise than step 1 did "
+                    "the model encodes the cache's own captions differently than step 1 did "
                     f"(cosine {least:.4f}): set MODEL_DIR to the folder that step 1 used"
                 )
             self._towers = towers

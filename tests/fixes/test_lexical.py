@@ -21,7 +21,7 @@ GT = np.repeat(np.arange(4), 4)
 
 def other_words(captions, gt, query, image):
     """Word lists of an image's captions, those with the query's text physically removed."""
-    key = lexical.words(coco.normalised(captions[query]))
+    key = lexical.words(coco.normalized(captions[query]))
     texts = [lexical.words(caption) for caption, owner in zip(captions, gt, strict=True) if owner == image]
     return [text for text in texts if text != key]
 

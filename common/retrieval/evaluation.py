@@ -1,0 +1,154 @@
+"""Ranks to recall@K, MRR and median rank with their intervals: what baseline.json holds. Needs no torch.
+
+recall@K is the share of queries whose positive is among the first K; MRR is the mean of 1 / rank (Voorhees,
+TREC-8 1999). Ranks come from ranking.py, which has the rule for ties.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from common import statistics
+from common.records import Record, field
+from common.retrieval.meta import Making
+
+CUTOFFS = (1, 5, 10)
+STUDY_MODEL = "openai/clip-vit-base-patch32"
+# The study that this project re-implements: percent, text to image, on this very file's 25,000 captions.
+STUDY_RECALL = {"R@1": 30.44, "R@5": 54.77, "R@10": 66.24}
+STUDY_FILE = "1018a8760deaf1fc71be2f1b8da1a1348b9c35994af4322ca2fd795a78abb79c"  # captions_val2017.json
+STUDY_TOLERANCE = 0.15  # points; nothing is sampled, so only numerics and the image backend can differ
+
+
+class Interval(Record):
+    """A value with its 95 % interval, clustered by image."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Measures(Record):
+    """The measures of one direction. Recall and MRR are between 0 and 1."""
+
+    n: int  # queries
+    n_images: int  # that they belong to
+    r1: Interval = field(name="R@1")
+    r5: Interval = field(name="R@5")
+    r10: Interval = field(name="R@10")
+    mrr: Interval = field(name="MRR")
+    median_rank: float
+
+    @property
+    def by_name(self) -> dict[str, Interval]:
+        """Recall and MRR under their names: R@1, R@5, R@10, MRR."""
+        return {"R@1": self.r1, "R@5": self.r5, "R@10": self.r10, "MRR": self.mrr}
+
+
+class TextToImage(Measures, kw_only=True):
+    """Captions are queries."""
+
+    gallery: int  # images
+    ties: int  # captions with another image at the very score of their own
+    provably_ambiguous_captions: int  # with the same text as a caption of another image
+
+
+class ImageToText(Measures, kw_only=True):
+    """Images are queries; those without a caption are left out."""
+
+    ties: int  # images with a foreign caption at the very score of their best own one
+    gallery: int  # captions
+
+
+class Comparison(Record):
+    """This run's recall next to the published one, by measure, where the settings are that study's."""
+
+    published: dict[str, float]  # percent
+    difference_points: dict[str, float]  # this run's recall less the published one
+    agrees: bool  # none differs by more than STUDY_TOLERANCE
+
+
+class CacheNote(Record):
+    """The cache that was evaluated."""
+
+    fingerprint: str  # Meta.fingerprint
+    meta_file: str  # seen from the project's folder
+
+
+class Baseline(Record):
+    """baseline.json: the measures, then where they come from."""
+
+    text_to_image: TextToImage
+    image_to_text: ImageToText
+    comparison: Comparison | None  # None: with other settings than the study's
+    cache: CacheNote
+    made_with: Making
+    versions: dict[str, str]  # package -> version, of this evaluation
+
+
+def text_to_image(ranks: np.ndarray, gt: np.ndarray, **counts: int) -> TextToImage:
+    """The measures of captions as queries.
+
+    ranks (n_captions,): 1 = own image first; gt (n_captions,): image row of each caption; counts: the fields
+    of TextToImage that are no measures.
+    """
+    return _measures(TextToImage, ranks, gt, counts)
+
+
+def image_to_text(ranks: np.ndarray, images: np.ndarray, **counts: int) -> ImageToText:
+    """The measures of images as queries.
+
+    ranks (n,): 1 = a caption of its own first; images (n,): row of each; counts as for `text_to_image`.
+    """
+    return _measures(ImageToText, ranks, images, counts)
+
+
+def _measures(kind: type, ranks: np.ndarray, cluster: np.ndarray, counts: dict[str, int]):
+    """One direction; `cluster` (n,) names what queries are alike in, the image, for the intervals."""
+    reached = {f"r{cutoff}": recall_interval(ranks, cutoff, cluster) for cutoff in CUTOFFS}
+    low, high = statistics.clustered_mean(1.0 / ranks, cluster)
+    return kind(
+        n=len(ranks),
+        n_images=len(np.unique(cluster)),
+        **reached,
+        mrr=Interval(mean_reciprocal_rank(ranks), float(low), float(high)),
+        median_rank=float(np.median(ranks)),
+        **counts,
+    )
+
+
+def recall(ranks: np.ndarray, cutoff: int) -> float:
+    """recall@cutoff, a share between 0 and 1: how many positives are among the first `cutoff`."""
+    return float(np.mean(ranks <= cutoff))
+
+
+def recall_interval(ranks: np.ndarray, cutoff: int, cluster: np.ndarray) -> Interval:
+    """recall@cutoff with its 95 % interval; cluster (n,) is the image of each query."""
+    low, high = statistics.clustered_share(ranks <= cutoff, cluster)
+    return Interval(recall(ranks, cutoff), float(low), float(high))
+
+
+def mean_reciprocal_rank(ranks: np.ndarray) -> float:
+    """Mean of 1 / rank (Voorhees, TREC-8 1999)."""
+    return float(np.mean(1.0 / ranks))
+
+
+def comparison(found: TextToImage, made_with: Making) -> Comparison | None:
+    """The published recall next to this run's, where data, protocol and model are the study's."""
+    same = (
+        made_with.fingerprints.annotation_file == STUDY_FILE
+        and (made_with.num_images, made_with.captions_per_image) == (5000, 5)
+        and made_with.dtype == "float32"
+        and Path(made_with.model).name == Path(STUDY_MODEL).name  # a folder of that name may hold it too
+    )
+    if not same:
+        return None
+    points = {
+        name: round(100 * found.by_name[name].value - published, 2)
+        for name, published in STUDY_RECALL.items()
+    }
+    return Comparison(
+        published=STUDY_RECALL,
+        difference_points=points,
+        agrees=all(abs(value) <= STUDY_TOLERANCE for value in points.values()),
+    )

@@ -1,0 +1,132 @@
+"""Where a model's files are, and which version of it they are: a folder, or a model of the hub.
+
+Beside encoder.py this is the only file of the project that imports transformers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub
+import transformers
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers import AutoImageProcessor
+
+from common import files
+from common.errors import UserError
+from common.settings import PROJECT_DIR, shown
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's files are, and which version of it they are."""
+
+    folder: Path
+    revision: str  # the hub's commit, or a fingerprint of the folder's files
+
+
+def label(model_name: str) -> str:
+    """What a model is called in file names and reports: a folder's own name, or the hub's name."""
+    folder = PROJECT_DIR / Path(model_name).expanduser()
+    return folder.name if folder.is_dir() else model_name.partition("@")[0]
+
+
+def locate(model_name: str, download: bool = True) -> Source | None:
+    """Find a model: a folder, or a model of the hub that is on this machine or can be fetched.
+
+    What is on this machine comes first, so that a commit upstream can't change a study half-way.
+    `name@revision` asks for one revision. Returns None where the model was not found here and `download` is
+    False. Raises UserError where it can't be had, saying how to bring it from elsewhere.
+    """
+    folder = PROJECT_DIR / Path(model_name).expanduser()
+    if folder.is_dir():
+        _check_folder(folder, model_name)
+        return Source(folder, _folder_fingerprint(folder))
+    if Path(model_name).is_absolute() or model_name.startswith((".", "~")):
+        raise UserError(f"MODEL_NAME = {model_name}: there is no such folder")
+    name, _, revision = model_name.partition("@")
+    snapshot = _snapshot(name, revision or None, local=True)
+    if snapshot is None and download:
+        snapshot = _snapshot(name, revision or None, local=False)
+    return Source(snapshot, snapshot.name) if snapshot else None
+
+
+def origin(model_name: str) -> str:
+    """Where later steps find the model again: its folder, or the hub's name with the revision asked for."""
+    folder = PROJECT_DIR / Path(model_name).expanduser()
+    return shown(folder) if folder.is_dir() else model_name
+
+
+def image_processor(source: Source):
+    """The model's image processor on Pillow: no torchvision needed, and the same pixels everywhere."""
+    with quiet():
+        return AutoImageProcessor.from_pretrained(source.folder, backend="pil")
+
+
+def _check_folder(folder: Path, model_name: str) -> None:
+    """A model's folder must hold a configuration and weights."""
+    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
+    if not any(next(folder.glob(pattern), None) for pattern in WEIGHTS):
+        lacking.append("model.safetensors")
+    if lacking:
+        raise UserError(f"MODEL_NAME = {model_name}: the folder {folder} lacks {' and '.join(lacking)}")
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model folder's files, 40 digits like the hub's commits."""
+    names = sorted({path for pattern in CONFIGURATION + WEIGHTS for path in folder.glob(pattern)})
+    lines = [f"{path.name} {files.file_fingerprint(path)}\n" for path in names]
+    return files.fingerprint("".join(lines).encode("utf-8"))[:40]
+
+
+def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
+    """The folder of a hub model's files; None where `local` is asked and they are not complete here."""
+    try:
+        for weights in WEIGHTS:  # the older .bin files only where there is nothing newer
+            patterns = [*CONFIGURATION, weights]
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    name, revision=revision, allow_patterns=patterns, local_files_only=local
+                )
+            )
+            if (folder / "config.json").is_file() and next(folder.glob(weights), None):
+                return folder
+    except LocalEntryNotFoundError as error:
+        if not local:
+            raise UserError(_how_to_bring(name)) from error
+        return None
+    except HFValidationError as error:
+        raise UserError(f"MODEL_NAME = {name}: neither a folder nor a name of the hub's form") from error
+    except HfHubHTTPError as error:
+        raise UserError(f"MODEL_NAME = {name}: the hub refuses it ({str(error).splitlines()[0]})") from error
+    except OSError as error:  # no network shows itself in many ways, all of them OSErrors
+        raise UserError(_how_to_bring(name)) from error
+    if local:
+        return None
+    raise UserError(f"MODEL_NAME = {name}: the hub's model has no weights for torch")
+
+
+def _how_to_bring(name: str) -> str:
+    """What to do where neither the model nor the hub can be reached."""
+    folder = name.rsplit("/", 1)[-1]
+    return (
+        f"the model {name} is not on this machine, and the hub can't be reached. Where there is a network, "
+        f"run `hf download {name} --local-dir {folder}`; copy that folder here and set MODEL_NAME to its path"
+    )
+
+
+class quiet:
+    """Keep transformers from showing its bars and advice while it reads a folder."""
+
+    def __enter__(self):
+        logging = transformers.utils.logging
+        self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_):
+        transformers.utils.logging.set_verbosity(self.verbosity)
+        if self.bars:
+            transformers.utils.logging.enable_progress_bar()
