@@ -34,9 +34,7 @@ RESULT_DIR: str = "final_results"  # baseline.json
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 DTYPE: str = "float32"  # float32, bfloat16, float16; the study's is float32
 BATCH_SIZE: int = 32  # items at once; halved by itself where a GPU's memory is too small
-DOWNLOAD: bool = (
-    False  # True: fetch what is missing of COCO (1.1 GB) to the places named above
-)
+DOWNLOAD: bool = False  # True: fetch what is missing of COCO (1.1 GB) to the places named above
 # ------------------------------------------------------------------------------------------------------------
 
 COCO_IMAGE_DIR = PROJECT_DIR / "data" / "val2017"
@@ -57,8 +55,7 @@ def check_settings(settings: Settings) -> None:
         BATCH_SIZE=settings.BATCH_SIZE,
     )
     encoder.check_names(settings.DEVICE, settings.DTYPE)
-    # The archive holds COCO's own file names: fetched into a folder where another file is asked for, the next
-    # run would fetch it again.
+    # The archive holds COCO's own files: one of another name would still be missing once all is fetched.
     if settings.DOWNLOAD and settings.ANNOTATION_FILE.name != download.VAL_CAPTIONS:
         raise SettingError(
             f"DOWNLOAD = True fetches COCO's {download.VAL_CAPTIONS}, but ANNOTATION_FILE is "
@@ -160,8 +157,11 @@ def say_result(found: Baseline) -> None:
     say_direction("image to text", images, f"{images.n:,} images over {images.gallery:,} captions")
     ties = f"{say.items(captions.ties, 'caption')}, {say.items(images.ties, 'image')}"
     print(f"\n95% intervals account for captions of the same image. Ties count as errors: {ties}")
-    ambiguous = f"{captions.provably_ambiguous_captions:,} captions also describe another image word for word"
-    print(f"{ambiguous}, so no method can get them right reliably")
+    if captions.provably_ambiguous_captions:
+        ambiguous = say.items(captions.provably_ambiguous_captions, "caption")
+        print(
+            f"{ambiguous} also describe another image word for word, so no method can get them right reliably"
+        )
     made = found.made_with
     if made.truncated_captions:
         print(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")

@@ -208,8 +208,8 @@ def check_device(device: str, dtype: str) -> None:
 def counting_device(device: str) -> str:
     """Where ranks are counted: the GPU that a device names or, for any other device, the CPU.
 
-    Not on a GPU that only `auto` would find: one start of CUDA takes as long as COCO's ranks. Raises UserError
-    where the GPU was not found.
+    Not on a GPU that only `auto` would find: one start of CUDA takes as long as COCO's ranks. Raises
+    UserError where the GPU was not found.
     """
     device = device if device.startswith("cuda") else "cpu"
     check_device(device, "float64")

@@ -25,7 +25,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import UserError
-from common.retrieval import download
+from common.retrieval import archives, download
 from tests.support import PROJECT
 
 NAMES = [f"{number:012d}.jpg" for number in (139, 285, 632, 724, 776, 785)]
@@ -109,8 +109,8 @@ def server():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No waiting between attempts, and no proxy between test and loopback."""
-    monkeypatch.setattr(download, "PAUSE", 0)
-    monkeypatch.setattr(download, "TIMEOUT", 5)
+    monkeypatch.setattr(archives, "PAUSE", 0)
+    monkeypatch.setattr(archives, "TIMEOUT", 5)
     monkeypatch.setattr(os, "sync", lambda: None, raising=False)
     monkeypatch.setenv("no_proxy", "*")
 
@@ -142,11 +142,11 @@ class Coco:
         members = {f"annotations/{name}": data for name, data in self.captions.items()}
         self.annotations = self.serve("trainval.zip", zipped({"annotations/instances.json": b"{}"} | members))
 
-    def serve(self, name: str, body: bytes) -> download.Archive:
+    def serve(self, name: str, body: bytes) -> archives.Archive:
         """Put a file on the server; the Archive that it is."""
         self.server.files[f"/{name}"] = body
         url = f"http://127.0.0.1:{self.server.server_port}/{name}"
-        return download.Archive(url, len(body), hashlib.sha256(body).hexdigest())
+        return archives.Archive(url, len(body), hashlib.sha256(body).hexdigest())
 
     def serve_images(self, members: dict | bytes) -> None:
         self.zip = members if isinstance(members, bytes) else zipped(members)
@@ -193,7 +193,7 @@ def photos(coco):
 
 def background(coco: Coco, before: str = "") -> subprocess.Popen:
     """The same fetch in another process, after the Python in `before`."""
-    code = f"from common import download\n{before}\nA = download.Archive\n"
+    code = f"from common import download\n{before}\nA = archives.Archive\n"
     folders = (str(coco.image_dir), str(coco.annotation_dir))
     archives = ", ".join(f"A({a.url!r}, {a.size}, {a.sha256!r})" for a in (coco.images, coco.annotations))
     code += f"download.fetch(*{folders!r}, {archives})"
@@ -247,10 +247,10 @@ def test_ten_interruptions(photos, how):
 
 
 def test_a_run_that_gave_up_is_taken_up_by_the_next(photos):
-    photos.server.plan = [{"stop": 5_000}] + [{"status": 503}] * download.ATTEMPTS
+    photos.server.plan = [{"stop": 5_000}] + [{"status": 503}] * archives.ATTEMPTS
     with pytest.raises(UserError, match=r"HTTP 503.*5,000 of [\d,]+ bytes. Run the same command again"):
         photos.fetch()
-    assert len(photos.server.requests) == 1 + download.ATTEMPTS
+    assert len(photos.server.requests) == 1 + archives.ATTEMPTS
     photos.fetch()
     assert photos.server.requests[-1].start == 5_000
     photos.check()
@@ -313,7 +313,7 @@ def test_a_server_without_ranges_that_always_breaks_off_is_given_up(photos):
     photos.server.plan = [{"ranges": False, "length": False, "stop": stop} for stop in (9_000, 8_000) * 9]
     with pytest.raises(UserError, match="closed too early"):
         photos.fetch()
-    assert len(photos.server.requests) == 1 + download.ATTEMPTS
+    assert len(photos.server.requests) == 1 + archives.ATTEMPTS
 
 
 @pytest.mark.parametrize("plan", [{"status": 416}, {"shift": -10}])
@@ -440,12 +440,12 @@ def test_nothing_listens(photos):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/val2017.zip"
-    photos.images = download.Archive(url, photos.images.size, photos.images.sha256)
+    photos.images = archives.Archive(url, photos.images.size, photos.images.sha256)
     with pytest.raises(UserError) as error:
         photos.fetch()
     text = str(error.value)
     assert "refused" in text and "\n" not in text
-    assert all(part in text for part in (url, download.MIRROR, "data/README.md", str(photos.path)))
+    assert all(part in text for part in (url, archives.MIRROR, "data/README.md", str(photos.path)))
 
 
 def test_a_name_that_does_not_resolve(photos, monkeypatch):
@@ -453,7 +453,7 @@ def test_a_name_that_does_not_resolve(photos, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    told = rf"\(Name or service not known\)\. Run the same command.*{re.escape(download.MIRROR)}"
+    told = rf"\(Name or service not known\)\. Run the same command.*{re.escape(archives.MIRROR)}"
     with pytest.raises(UserError, match=told):
         photos.fetch()
 
@@ -462,12 +462,12 @@ def test_a_missing_file_is_told_at_once(photos):
     photos.server.files.clear()
     with pytest.raises(UserError) as error:
         photos.fetch()
-    assert "HTTP 404" in str(error.value) and download.MIRROR in str(error.value)
+    assert "HTTP 404" in str(error.value) and archives.MIRROR in str(error.value)
     assert len(photos.server.requests) == 1
 
 
 def test_a_server_that_falls_silent_is_asked_again(photos, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.15)
+    monkeypatch.setattr(archives, "TIMEOUT", 0.15)
     photos.server.plan = [{"stop": 30_000, "how": "stall"}]
     photos.fetch()
     photos.check()
@@ -475,11 +475,11 @@ def test_a_server_that_falls_silent_is_asked_again(photos, monkeypatch):
 
 
 def test_a_server_that_stays_silent_is_given_up(photos, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.05)
+    monkeypatch.setattr(archives, "TIMEOUT", 0.05)
     photos.server.always = {"stop": 0, "how": "stall"}
     with pytest.raises(UserError, match="timed out"):
         photos.fetch()
-    assert len(photos.server.requests) == download.ATTEMPTS
+    assert len(photos.server.requests) == archives.ATTEMPTS
 
 
 def test_too_little_space_is_told_before_anything_is_fetched(coco, monkeypatch):
@@ -506,7 +506,7 @@ def test_a_disk_that_fills_up_while_fetching_keeps_the_part(photos, monkeypatch)
         return Full(path, mode) if options.get("buffering") == 0 else open(path, mode, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(download, "open", small, raising=False)
+        patch.setattr(archives, "open", small, raising=False)
         with pytest.raises(UserError, match="No space left on device. Free some"):
             photos.fetch()
     assert photos.part.read_bytes() == photos.zip[:40_000]
@@ -589,7 +589,7 @@ def test_an_archive_that_was_put_there_by_hand_is_used(photos):
 @pytest.mark.parametrize("change", [lambda data: data[:-5], lambda data: b"x" + data[1:]])
 def test_an_archive_of_the_user_that_differs_stays(photos, change):
     photos.path.write_bytes(change(photos.zip))
-    with pytest.raises(UserError, match="isn't the official archive.*Move it away"):
+    with pytest.raises(UserError, match="is not the official archive.*Move it away"):
         photos.fetch()
     assert photos.path.read_bytes() == change(photos.zip)
     assert photos.server.requests == []
@@ -597,7 +597,7 @@ def test_an_archive_of_the_user_that_differs_stays(photos, change):
 
 def test_an_archive_of_the_user_that_broke_off_can_be_gone_on_with(photos):
     photos.path.write_bytes(photos.zip[:70_000])
-    with pytest.raises(UserError, match="merely broke off can be named val2017.zip.part"):
+    with pytest.raises(UserError, match="incomplete download can be renamed to val2017.zip.part"):
         photos.fetch()
     photos.path.rename(photos.part)
     photos.fetch()
@@ -608,7 +608,7 @@ def test_an_archive_of_the_user_that_broke_off_can_be_gone_on_with(photos):
 def test_a_captions_file_of_another_dataset_is_told(photos):
     content = {"images": [{"id": 1, "file_name": "other.jpg"}], "annotations": []}
     (photos.annotation_dir / "captions_val2017.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match="(?s)names 1 images that val2017.zip doesn't hold.*  other.jpg"):
+    with pytest.raises(UserError, match="(?s)names 1 images that val2017.zip does not hold.*  other.jpg"):
         photos.fetch()
 
 
@@ -616,7 +616,7 @@ def test_a_captions_file_of_another_dataset_is_told(photos):
 def test_a_file_where_a_folder_belongs(coco, which):
     coco.data.mkdir()
     getattr(coco, which).write_bytes(b"mine")
-    with pytest.raises(UserError, match="isn't a folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         coco.fetch()
     assert coco.server.requests == []
 
@@ -655,7 +655,7 @@ def test_the_readme_of_the_data_names_the_same_archives():
         path = archive.url.removeprefix("http://images.cocodataset.org")
         row = next(line for line in text.splitlines() if line.startswith(f"| `{path}`"))
         assert f"| {archive.size:,} | `{archive.sha256}` |" in row
-    assert download.MIRROR in text
+    assert archives.MIRROR in text
 
 
 def test_the_real_captions_name_what_the_folder_lacks(coco_dir):
