@@ -159,9 +159,8 @@ def say_result(found: Baseline) -> None:
     print(f"\n95% intervals account for captions of the same image. Ties count as errors: {ties}")
     if captions.provably_ambiguous_captions:
         ambiguous = say.items(captions.provably_ambiguous_captions, "caption")
-        print(
-            f"{ambiguous} also describe another image word for word, so no method can get them right reliably"
-        )
+        print(f"{ambiguous} also describe another image word for word, ", end="")
+        print("so no method can get them right reliably")
     made = found.made_with
     if made.truncated_captions:
         print(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")

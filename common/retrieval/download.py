@@ -49,7 +49,7 @@ def fetch(
     for folder in (image_dir, annotation_dir):
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(f"{shown(folder)} is not a folder, but one is needed there: move it away")
-    if not _missing_captions(annotation_dir) and not _missing_images(image_dir, annotation_dir):
+    if not _missing_captions(annotation_dir) and not missing_images(image_dir, annotation_dir):
         return []
     try:
         with files.locked(image_dir.parent / ".lock_download", on_wait):
@@ -76,12 +76,12 @@ def _fetch(image_dir: Path, annotation_dir: Path, images: Archive, annotations: 
         unpacking.unpack(folder / annotations.name, "annotations", annotation_dir, captions)
         written += [annotation_dir / name for name in captions]
     # The captions file names every image: that is how a finished download is known without its archive.
-    if _missing_images(image_dir, annotation_dir):
+    if missing_images(image_dir, annotation_dir):
         archives.check_space(folder, archives.left(images, folder))
         written += archives.get(images, folder)
         unpacking.unpack(folder / images.name, "val2017", image_dir)
         written.append(image_dir)
-        missing = _missing_images(image_dir, annotation_dir)
+        missing = missing_images(image_dir, annotation_dir)
         if missing:
             raise UserError(
                 f"{shown(annotation_dir / VAL_CAPTIONS)} names {len(missing)} images that {images.name} "
@@ -106,7 +106,7 @@ def _missing_captions(annotation_dir: Path) -> list[str]:
     return [name for name in CAPTIONS if not (annotation_dir / name).is_file()]
 
 
-def _missing_images(image_dir: Path, annotation_dir: Path) -> list[str]:
+def missing_images(image_dir: Path, annotation_dir: Path) -> list[str]:
     """Names of the captions file's images that the folder lacks, in the file's order."""
     there = unpacking.sizes(image_dir)
     images = coco.read_captions(annotation_dir / VAL_CAPTIONS).dataset["images"]

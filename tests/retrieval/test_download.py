@@ -193,7 +193,7 @@ def photos(coco):
 
 def background(coco: Coco, before: str = "") -> subprocess.Popen:
     """The same fetch in another process, after the Python in `before`."""
-    code = f"from common import download\n{before}\nA = archives.Archive\n"
+    code = f"from common.retrieval import archives, download\n{before}\nA = archives.Archive\n"
     folders = (str(coco.image_dir), str(coco.annotation_dir))
     archives = ", ".join(f"A({a.url!r}, {a.size}, {a.sha256!r})" for a in (coco.images, coco.annotations))
     code += f"download.fetch(*{folders!r}, {archives})"
@@ -659,5 +659,5 @@ def test_the_readme_of_the_data_names_the_same_archives():
 
 
 def test_the_real_captions_name_what_the_folder_lacks(coco_dir):
-    missing = download._missing_images(coco_dir / "val2017", coco_dir / "annotations")
+    missing = download.missing_images(coco_dir / "val2017", coco_dir / "annotations")
     assert len(missing) == 5_000 - len(list((coco_dir / "val2017").glob("*.jpg")))
