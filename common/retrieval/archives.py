@@ -5,8 +5,8 @@ As long as it is not complete it is called `val2017.zip.part`. One that the user
 
 # Why no library: pooch and py3-wget start a broken file again from zero, parfive asks for ranges only within
 # one run, robust-downloader doesn't look whether the server kept to the range, pypdl resumes, but needs
-# aiohttp, writes files of its own beside the target and leaves the hash to its caller, pyhaul needs Python
-# 3.12, and huggingface_hub's `http_get`, which does resume well, isn't part of its public interface.
+# aiohttp, writes files of its own next to the target and leaves the hash to its caller, pyhaul needs Python
+# 3.12, and huggingface_hub's `http_get`, which does resume well, is not part of its public interface.
 
 import hashlib
 import http.client

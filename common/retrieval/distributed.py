@@ -59,7 +59,7 @@ class Team:
             except RuntimeError as error:  # what gloo makes of a closed connection
                 raise UserError(
                     "another process of this run ended, so all stop. What was encoded is kept: "
-                    "run the same command again to go on"
+                    "run the same command again to continue"
                 ) from error
         return values
 
@@ -97,8 +97,8 @@ class Team:
             token.unlink(missing_ok=True)
         if blind:
             raise UserError(
-                f"{folder} isn't the same folder for all processes: {blind[0]} doesn't see what 0 writes "
-                "there. On several machines CACHE_DIR must lie on a disk that they share"
+                f"{folder} is not the same folder for all processes: {blind[0]} does not see what 0 writes "
+                "there. On several machines CACHE_DIR must be on a disk that they share"
             )
 
     def device(self, name: str) -> str:
@@ -120,7 +120,7 @@ ALONE = Team()
 def together(main):
     """Decorate a script's `main(team)`: it is called with the processes that torchrun started, or with one.
 
-    Whichever process meets an error first tells it, and the others end without a word. torchrun ends the
+    Whichever process meets an error first reports it, and the others end without a word. torchrun ends the
     processes that are left with a SIGTERM, which is taken for an interrupt from the keyboard.
     """
 
@@ -148,8 +148,8 @@ def together(main):
 def _join(team: Team, store) -> None:
     """Connect the processes, and deal a machine's cores to those that it runs.
 
-    torchrun gives each of several processes one thread, if not told otherwise. Raises UserError where the
-    processes can't reach one another.
+    torchrun gives each of several processes one thread, unless OMP_NUM_THREADS says otherwise. Raises
+    UserError where the processes can't reach one another.
     """
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
         allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
@@ -166,9 +166,9 @@ def _join(team: Team, store) -> None:
 
 
 def _is_first(store) -> bool:
-    """Whether no other process has told of an error before. True where nobody can be asked any more."""
+    """Whether no other process has reported an error before. True where nobody can be asked any more."""
     try:
-        return store.add("told", 1) == 1
+        return store.add("reported", 1) == 1
     except RuntimeError:
         return True
 

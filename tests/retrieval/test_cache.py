@@ -1,5 +1,6 @@
 """The frozen cache: the same bytes each time, and nothing that was changed is ever used."""
 
+import re
 import subprocess
 import sys
 import time
@@ -9,16 +10,17 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from common import files
+from common import files, records
 from common.errors import UserError
 from common.retrieval import cache, meta
+from common.retrieval.distributed import Team
 from tests.support import PROJECT
 
 
-def content(n_images: int = 6) -> dict:
-    """A meta file's fields for a cache of n images with two captions each."""
+def content(n_images: int = 6, **changed) -> meta.Meta:
+    """The meta of a cache of n images with two captions each."""
     rows = range(n_images)
-    return {
+    fields = {
         "model": "some/clip",
         "seed": 42,
         "num_images": n_images,
@@ -28,7 +30,7 @@ def content(n_images: int = 6) -> dict:
         "dtype": "float32",
         "image_folder": "images",
         "bundled_sample": False,
-        "fingerprints": {"annotation_file": "0" * 64, "images": "1" * 64},
+        "fingerprints": meta.Fingerprints(annotation_file="0" * 64, images="1" * 64),
         "versions": {"torch": "2"},
         "sampled_img_ids": [10 + row for row in rows],
         "file_names": [f"{row}.jpg" for row in rows],
@@ -36,6 +38,7 @@ def content(n_images: int = 6) -> dict:
         "captions": [f"caption {row}" for row in range(2 * n_images)],
         "gt_img_index": [row // 2 for row in range(2 * n_images)],
     }
+    return meta.Meta(**fields | changed)
 
 
 def rows(n: int, seed: int = 0) -> torch.Tensor:
@@ -52,7 +55,8 @@ def test_what_is_written_is_read_back(written):
     assert written.name == "meta_6_some_clip.json"
     torch.testing.assert_close(found.img, rows(6), atol=0, rtol=0)
     torch.testing.assert_close(found.txt, rows(12, 1), atol=0, rtol=0)
-    assert found.meta["captions"][3] == "caption 3"
+    assert found.meta.captions[3] == "caption 3"
+    assert found.gt.tolist() == found.meta.gt_img_index and found.gt.dtype == "int64"
 
 
 def test_the_same_content_gives_the_same_bytes(written, tmp_path):
@@ -93,13 +97,13 @@ def test_a_truncated_tensor_is_found(written, keep):
 def test_a_tensor_of_another_cache_is_found(written, tmp_path):
     other = cache.write(tmp_path / "other", rows(6, 5), rows(12, 1), content())
     (other.parent / "img_6_some_clip.pt").replace(written.with_name("img_6_some_clip.pt"))
-    with pytest.raises(UserError, match="doesn't hold what was written"):
+    with pytest.raises(UserError, match="does not hold what was written"):
         cache.load(written)
 
 
 def test_a_missing_tensor_is_found(written):
     written.with_name("txt_6_some_clip.pt").unlink()
-    with pytest.raises(UserError, match="isn't there, though its meta file is"):
+    with pytest.raises(UserError, match="was not found, though its meta file is there"):
         cache.load(written)
 
 
@@ -126,89 +130,95 @@ def test_later_steps_find_the_one_cache(tmp_path, written):
     assert meta.find(written) == written
     with pytest.raises(UserError, match="run `python main.py` first"):
         meta.find(tmp_path / "nothing")
-    sample = cache.write(
-        tmp_path / "both" / "sample", rows(6), rows(12), {**content(), "bundled_sample": True}
-    )
-    assert meta.find(tmp_path / "both") == sample
-    own = cache.write(tmp_path / "both", rows(6), rows(12), content())
-    assert meta.find(tmp_path / "both") == own
-    cache.write(tmp_path / "both", rows(7), rows(14), {**content(7)})
+    cache.write(written.parent, rows(7), rows(14), content(7))
     with pytest.raises(UserError, match="holds 2 caches"):
-        meta.find(tmp_path / "both")
+        meta.find(written.parent)
 
 
-def test_the_sample_has_folders_of_its_own(written):
-    found = meta.read(written)
-    assert meta.own_folder(Path("x"), found) == Path("x")
-    assert meta.own_folder(Path("x"), {**found, "bundled_sample": True}) == Path("x/sample")
+def test_only_a_default_folder_falls_back_to_its_sample(tmp_path, monkeypatch):
+    """Once it holds a cache of its own, that is the one. A folder that a user names is used as it is."""
+    monkeypatch.setattr(meta, "DEFAULT_FOLDERS", (tmp_path / "cache",))
+    for name in ("cache", "named"):
+        sample = cache.write(tmp_path / name / "sample", rows(6), rows(12), content(bundled_sample=True))
+    assert meta.find(tmp_path / "cache") == tmp_path / "cache" / "sample" / sample.name
+    with pytest.raises(UserError, match="named/ holds no cache"):
+        meta.find(tmp_path / "named")
+    own = cache.write(tmp_path / "cache", rows(6), rows(12), content())
+    assert meta.find(tmp_path / "cache") == own
+
+
+def test_the_sample_has_a_folder_of_its_own_in_a_default_one(monkeypatch):
+    monkeypatch.setattr(meta, "DEFAULT_FOLDERS", (Path("x"),))
+    sample = content(bundled_sample=True)
+    assert meta.own_folder(Path("x"), content()) == Path("x")
+    assert meta.own_folder(Path("x"), sample) == Path("x/sample")
+    assert meta.own_folder(Path("named"), sample) == Path("named")
 
 
 def test_the_identity_follows_rows_and_tensors(tmp_path, written):
-    one = meta.fingerprint(meta.read(written))
-    renamed = content() | {"captions": ["other"] + content()["captions"][1:]}
+    one = meta.read(written).fingerprint
+    renamed = content(captions=["other"] + content().captions[1:])
     for number, (img, fields) in enumerate([(rows(6, 9), content()), (rows(6), renamed)]):
         other = cache.write(tmp_path / str(number), img, rows(12, 1), fields)
-        assert meta.fingerprint(meta.read(other)) != one
+        assert meta.read(other).fingerprint != one
 
 
-def test_differences_name_field_and_both_values(written):
-    wanted = {"seed": 7, "num_images": 6, "annotation_file": "f" * 64, "revision": None}
-    found = cache.differences(meta.read(written), wanted)
-    assert found[0] == "seed: the cache has 42, the settings ask for 7"
-    assert found[1].startswith("annotation_file: the cache has '0000")
-    assert len(found) == 2
+def keep_all(shards: cache.Shards, n: int = 10) -> list[range]:
+    """Encode what is missing, as freezing.py does; returns what was."""
+    missing = shards.missing("img", n)
+    for positions in missing:
+        shards.keep("img", positions, rows(n)[positions.start : positions.stop])
+    return missing
 
 
-def test_shards_encode_only_what_is_missing(tmp_path, monkeypatch):
+@pytest.fixture
+def small_shards(monkeypatch):
     monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
-    asked = []
 
-    def encode(ranges):
-        for positions in ranges:
-            asked.append((positions.start, positions.stop))
-            yield rows(10)[positions.start : positions.stop]
 
-    def interrupted(ranges):
-        yield from encode(ranges[:2])
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cache.Shards(tmp_path, "10_m", {"seed": 1}).encode("img", 10, interrupted, "images")
-    assert asked == [(0, 4), (4, 8)]
+def test_only_what_is_missing_is_asked_for(tmp_path, small_shards):
     shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
-    torch.testing.assert_close(shards.encode("img", 10, encode, "images"), rows(10), atol=0, rtol=0)
-    assert asked[2:] == [(8, 10)]
-    # Another way of encoding never reads them, and says that they are there.
+    shards.keep("img", range(4, 8), rows(10)[4:8])
+    again = cache.Shards(tmp_path, "10_m", {"seed": 1})
+    assert again.mine("img", 10) == [range(0, 4), range(4, 8), range(8, 10)]
+    assert keep_all(again) == [range(0, 4), range(8, 10)]
+    torch.testing.assert_close(again.all("img", 10), rows(10), atol=0, rtol=0)
+    assert again.missing("img", 10) == []
+
+
+def test_shards_of_two_ways_of_encoding_never_meet(tmp_path, small_shards):
+    shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
+    keep_all(shards)
     other = cache.Shards(tmp_path, "10_m", {"seed": 2})
     assert other.others == [shards.folder]
-    other.encode("img", 10, encode, "images")
-    assert asked[3:] == [(0, 4), (4, 8), (8, 10)]
+    assert len(keep_all(other)) == 3
     shards.remove()
     assert not shards.folder.exists() and other.folder.exists()
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda d: d[:-30], lambda d: b"", lambda d: d[:200] + b"\xff" * 90 + d[290:]]
-)
+def test_each_process_has_shards_of_its_own(tmp_path, small_shards, monkeypatch):
+    monkeypatch.setattr(Team, "gather", lambda self, value: [value] * self.size)
+    teams = [cache.Shards(tmp_path, "10_m", {}, Team(number, 2)) for number in range(2)]
+    assert [shards.mine("img", 10) for shards in teams] == [[range(0, 4), range(8, 10)], [range(4, 8)]]
+    for shards in teams:
+        keep_all(shards)
+    for shards in teams:
+        torch.testing.assert_close(shards.all("img", 10), rows(10), atol=0, rtol=0)
+
+
+SPOILS = [lambda d: d[:-30], lambda d: b"", lambda d: d[:200] + b"\xff" * 90 + d[290:]]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_damaged_shard_is_encoded_again(tmp_path, spoil):
     shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
-    shards.encode("img", 10, lambda ranges: [rows(10)], "images")
+    keep_all(shards)
     path = next(shards.folder.iterdir())
     path.write_bytes(spoil(path.read_bytes()))
-    asked = []
-    shards.encode("img", 10, lambda ranges: asked.extend(ranges) or [rows(10)], "images")
-    assert asked == [range(10)]
-
-
-def test_a_shard_that_cannot_be_had_leaves_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "SHARD", {"img": 4, "txt": 4})
-    shards = cache.Shards(tmp_path, "10_m", {"seed": 1})
-
-    def encode(ranges):
-        return [None if positions.start == 4 else rows(len(positions)) for positions in ranges]
-
-    assert shards.encode("img", 10, encode, "images") is None
-    assert len(list(shards.folder.iterdir())) == 2
+    with pytest.raises(UserError, match="img_000000.pt was damaged after it was written"):
+        shards.all("img", 10)
+    assert keep_all(shards) == [range(10)]
+    torch.testing.assert_close(shards.all("img", 10), rows(10), atol=0, rtol=0)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
@@ -254,6 +264,19 @@ def test_a_second_run_waits_and_a_killed_one_leaves_no_lock(tmp_path):
     holder.stdout.close()
 
 
-def test_a_fingerprint_follows_values_and_shape_alone():
-    assert cache._tensor_fingerprint(rows(6)) == cache._tensor_fingerprint(rows(6).t().contiguous().t())
-    assert cache._tensor_fingerprint(rows(6)) != cache._tensor_fingerprint(rows(6).reshape(8, 6))
+def test_a_fingerprint_follows_values_and_shape_alone(tmp_path):
+    """Not the order in which they are in memory."""
+    turned = rows(6).t().contiguous().t()
+    for name, img in (("one", rows(6)), ("two", turned)):
+        cache.write(tmp_path / name, img, rows(12, 1), content())
+    one, two = (meta.read(meta.find(tmp_path / name)).fingerprints for name in ("one", "two"))
+    assert not turned.is_contiguous() and one == two
+    cache.write_rows(tmp_path / "rows", rows(6))
+    cache.write_rows(tmp_path / "reshaped", rows(6).reshape(8, 6))
+    assert (tmp_path / "rows").read_bytes()[:64] != (tmp_path / "reshaped").read_bytes()[:64]
+
+
+def test_the_folder_s_page_names_every_field_of_a_meta_file():
+    page = (PROJECT / "cache" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert named == [*records.names(meta.Meta), *records.names(meta.Fingerprints)]

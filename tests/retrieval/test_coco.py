@@ -95,7 +95,7 @@ def test_what_is_no_captions_file_is_refused_by_entry(tiny_dataset, spoil, messa
 
 
 def test_a_missing_and_a_truncated_captions_file(tiny_dataset):
-    with pytest.raises(UserError, match="isn't there"):
+    with pytest.raises(UserError, match="was not found"):
         coco.read_captions(tiny_dataset / "none.json")
     path = tiny_dataset / "captions.json"
     path.write_bytes(path.read_bytes()[:200])
@@ -103,7 +103,7 @@ def test_a_missing_and_a_truncated_captions_file(tiny_dataset):
         coco.read_captions(path)
 
 
-def test_bad_images_are_told_apart(tmp_path):
+def test_bad_images_are_distinguished(tmp_path):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     for name in ("good.jpg", "cut.jpg", "good.png", "cut.png"):
         image.save(tmp_path / name)
@@ -117,9 +117,9 @@ def test_bad_images_are_told_apart(tmp_path):
     assert [line.split(" (")[0] for line in coco.bad_images(tmp_path, names)] == [
         "cut.jpg: cut off",
         "cut.png: cut off",
-        "text.jpg: doesn't open",
-        "empty.jpg: doesn't open",
-        "gone.jpg: not there",
+        "text.jpg: does not open",
+        "empty.jpg: does not open",
+        "gone.jpg: not found",
     ]
 
 
@@ -131,8 +131,8 @@ def test_bad_images_are_told_apart(tmp_path):
         ("A dog .", "a dog"),
     ],
 )
-def test_normalised_captions(caption, same):
-    assert coco.normalised(caption) == coco.normalised(same)
+def test_normalized_captions(caption, same):
+    assert coco.normalized(caption) == coco.normalized(same)
 
 
 def test_provably_ambiguous_needs_another_image():

@@ -45,7 +45,7 @@ def run(*command) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def told(err: str) -> list[str]:
+def reported(err: str) -> list[str]:
     """The lines of standard error that are main.py's own."""
     return [line for line in err.splitlines() if line.startswith(("error: ", "stopped"))]
 
@@ -90,19 +90,17 @@ def test_two_processes_give_what_one_gives(options, tmp_path):
     status, out, err = run(*TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "two")
     assert status == 0, err
     assert out.count("R@10") == 2 and out.count("Next: python failure.py") == 1, "one process speaks"
-    assert "2 processes" in out and not told(err)
+    assert "2 processes" in out and not reported(err)
     two_results = (tmp_path / "results" / "baseline.json").read_text()
     status, out, err = run(sys.executable, "main.py", *options, "--cache-dir", tmp_path / "one")
     assert (status, err) == (0, "")
     one_results = (tmp_path / "results" / "baseline.json").read_text()
 
     one, two = load(tmp_path / "one"), load(tmp_path / "two")
-    assert [one.meta[field] for field in ("sampled_img_ids", "caption_ids", "captions", "gt_img_index")] == [
-        two.meta[field] for field in ("sampled_img_ids", "caption_ids", "captions", "gt_img_index")
-    ]
+    assert one.meta.fingerprints.rows == two.meta.fingerprints.rows
     torch.testing.assert_close(one.img, two.img, atol=1e-5, rtol=0)
     torch.testing.assert_close(one.txt, two.txt, atol=1e-5, rtol=0)
-    ranks = [ranking.rank(each.txt, each.img, each.meta["gt_img_index"]) for each in (one, two)]
+    ranks = [ranking.rank(each.txt, each.img, each.gt) for each in (one, two)]
     np.testing.assert_array_equal(ranks[0].rank, ranks[1].rank)
     np.testing.assert_array_equal(ranks[0].image_rank, ranks[1].image_rank)
     # Counted in two shares, and in one.
@@ -111,21 +109,21 @@ def test_two_processes_give_what_one_gives(options, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_broken_image_in_another_process_share_is_told_once(options, tmp_path):
+def test_a_broken_image_of_another_process_is_reported_once(options, tmp_path):
     for path in (tmp_path / "data" / "images").glob("*.png"):  # a third: some in each process' share
         whole = path.read_bytes()
         path.write_bytes(whole[:100] + b"\x00" * (len(whole) - 130) + whole[-30:])  # header and end stay
     status, out, err = run(*TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "cache")
-    assert status == 1 and len(told(err)) == 1, err
+    assert status == 1 and len(reported(err)) == 1, err
     assert "error: 100 of 300 images" in err and "... and 80 more" in err
 
 
 @pytest.mark.slow
-def test_a_wrong_setting_is_told_once(options, tmp_path):
+def test_a_wrong_setting_is_reported_once(options, tmp_path):
     status, _, err = run(
         *TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "cache", "--num-imges", "3"
     )
-    assert status == 1 and len(told(err)) == 1, err
+    assert status == 1 and len(reported(err)) == 1, err
     assert "did you mean --num-images?" in err
 
 
@@ -133,12 +131,13 @@ def test_a_wrong_setting_is_told_once(options, tmp_path):
 def test_folders_that_are_not_shared_are_refused(options, tmp_path):
     command = f"exec {sys.executable} main.py --cache-dir {tmp_path}/cache$RANK " + " ".join(options)
     status, _, err = run(*TORCHRUN, "--no-python", "bash", "-c", command)
-    assert status == 1 and len(told(err)) == 1, err
-    assert "isn't the same folder for all processes: 1 doesn't see what 0 writes" in err
+    assert status == 1 and len(reported(err)) == 1, err
+    assert "is not the same folder for all processes: 1 does not see what 0 writes" in err
 
 
 @pytest.mark.slow
-def test_a_killed_process_stops_the_run_with_one_line_and_the_next_resumes(options, tmp_path):
+def test_a_killed_process_stops_the_run_and_the_next_resumes(options, tmp_path):
+    """With one line of error, whoever is killed."""
     folder = write_dataset(tmp_path / "larger", n_images=1200, size=64)
     options[1], options[3] = str(folder / "images"), str(folder / "captions.json")
     status, _, err = run(*TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "clean")
@@ -156,7 +155,7 @@ def test_a_killed_process_stops_the_run_with_one_line_and_the_next_resumes(optio
         assert process.returncode != 0 and not list(cut.glob("meta_*"))
         (line,) = "".join(log.read_text() for log in sorted(logs.rglob("stderr.log"))).splitlines()
         assert re.fullmatch(
-            r"(stopped|error: another process).* [Rr]un the same command again to go on\.?", line
+            r"(stopped|error: another process).* [Rr]un the same command again to continue\.?", line
         )
         # What was kept is read, never written again.
         assert all(path.stat().st_mtime_ns == when for path, when in kept.items())

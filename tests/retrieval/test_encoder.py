@@ -9,8 +9,8 @@ from PIL import Image
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertConfig, BertModel
 
-from common.errors import UserError
-from common.retrieval import encoder
+from common.errors import SettingError, UserError
+from common.retrieval import encoder, models
 from tests.support import model_folders
 
 TEXTS = ["a dog", "two cats sit under the red table with a man", "", "naïve 猫 and = emoji 🐶", "the street"]
@@ -40,7 +40,7 @@ def photos(tmp_path_factory):
 
 
 def load(folder, device="cpu", dtype="float32", images=(), texts=()):
-    return encoder.load(encoder.locate(str(folder)), device, dtype, list(images), list(texts))
+    return encoder.load(models.locate(str(folder)), device, dtype, list(images), list(texts))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -57,7 +57,7 @@ def test_equal_to_the_model_s_own_outputs(family, folders, photos):
         theirs = model(**inputs, **pixels)
     ours = load(folder)
     for batch_size in (1, 2, 64):
-        txt, img = ours.encode_texts(TEXTS, batch_size), ours.encode_images(photos, batch_size)
+        txt, img = ours.encode_texts(TEXTS, batch_size), ours.encode_images(photos, batch_size).rows
         torch.testing.assert_close(txt, normalize(theirs.text_embeds, dim=-1), atol=1e-5, rtol=0)
         torch.testing.assert_close(img, normalize(theirs.image_embeds, dim=-1), atol=1e-5, rtol=0)
         assert txt.dtype == img.dtype == torch.float32
@@ -98,7 +98,7 @@ def test_a_device_that_computes_nonsense_is_refused(folders, photos, monkeypatch
 def test_a_device_that_is_not_there_is_refused(folders, photos):
     if torch.cuda.is_available():
         pytest.skip("this machine has the device")
-    with pytest.raises(UserError, match="DEVICE = cuda doesn't work here in float32"):
+    with pytest.raises(UserError, match="DEVICE = cuda does not work here in float32"):
         load(folders["clip"], device="cuda", images=photos, texts=TEXTS)
 
 
@@ -110,7 +110,7 @@ def test_a_nan_is_no_agreement():
 
 def test_out_of_memory_halves_the_batch_and_goes_on(folders, photos, monkeypatch):
     ours = load(folders["clip"])
-    expected = ours.encode_images(photos, 5)
+    expected = ours.encode_images(photos, 5).rows
     whole, sizes = ours.model.get_image_features, []
 
     def small_memory(pixel_values):
@@ -120,7 +120,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(folders, photos, monkeypatch
         return whole(pixel_values=pixel_values)
 
     monkeypatch.setattr(ours.model, "get_image_features", small_memory)
-    torch.testing.assert_close(ours.encode_images(photos, 5), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(ours.encode_images(photos, 5).rows, expected, atol=1e-6, rtol=0)
     assert sizes == [5, 2, 3, 1, 2]
 
 
@@ -142,21 +142,39 @@ def test_all_images_that_do_not_decode_are_named(folders, photos, tmp_path):
         noise.save(tmp_path / name)
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[:3000] + data[-12:])
-    with pytest.raises(encoder.BadImages) as caught:
-        load(folders["clip"]).encode_images(
-            [photos[0], tmp_path / "one.png", *photos, tmp_path / "two.png"], 2
-        )
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["one.png", "two.png"]
+    ours, paths = load(folders["clip"]), [photos[0], tmp_path / "one.png", *photos, tmp_path / "two.png"]
+    found = ours.encode_images(paths, 2)
+    assert [problem.split(":")[0] for problem in found.bad] == ["one.png", "two.png"]
+    whole = ours.encode_images([photos[0], *photos], 2).rows
+    torch.testing.assert_close(found.rows, whole, atol=1e-6, rtol=0)
+    alone = ours.encode_images([tmp_path / "two.png"], 2)
+    assert len(alone.rows) == 0 and len(alone.bad) == 1
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:11", "mps"])
+def test_names_of_devices_are_known_without_them(device):
+    encoder.check_names(device, "bfloat16")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "", "cpu "])
+def test_a_device_of_no_such_name_is_a_wrong_setting(device):
+    with pytest.raises(SettingError, match="should be auto, cpu, cuda, cuda:<number> or mps"):
+        encoder.check_names(device, "float32")
+
+
+def test_a_precision_of_no_such_name_is_a_wrong_setting():
+    with pytest.raises(SettingError, match="DTYPE = f32: should be of float32, bfloat16, float16"):
+        encoder.check_names("cpu", "f32")
 
 
 def test_a_model_that_is_nowhere_says_how_to_bring_it(monkeypatch):
-    monkeypatch.setattr(encoder.huggingface_hub, "snapshot_download", no_network)
+    monkeypatch.setattr(models.huggingface_hub, "snapshot_download", no_network)
     with pytest.raises(UserError) as caught:
-        encoder.locate("somebody/some-clip")
+        models.locate("somebody/some-clip")
     message = str(caught.value)
     assert "hf download somebody/some-clip --local-dir some-clip" in message and "MODEL_NAME" in message
     assert "\n" not in message
-    assert encoder.locate("somebody/some-clip", download=False) is None
+    assert models.locate("somebody/some-clip", download=False) is None
 
 
 def no_network(*_, local_files_only, **__):
@@ -174,18 +192,18 @@ def test_a_model_of_the_hub_is_found_where_the_hub_s_client_put_it(folders, tmp_
     (repository / "snapshots" / commit).mkdir(parents=True)
     for file in folders["clip"].iterdir():
         (repository / "snapshots" / commit / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(encoder.huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    original = encoder.huggingface_hub.snapshot_download
+    monkeypatch.setattr(models.huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    original = models.huggingface_hub.snapshot_download
 
     def local_only(*arguments, local_files_only, **options):
         assert local_files_only, "the network was asked for what is here"
         return original(*arguments, local_files_only=True, cache_dir=tmp_path, **options)
 
-    monkeypatch.setattr(encoder.huggingface_hub, "snapshot_download", local_only)
+    monkeypatch.setattr(models.huggingface_hub, "snapshot_download", local_only)
     for name in ("somebody/some-clip", f"somebody/some-clip@{commit}"):
-        source = encoder.locate(name)
+        source = models.locate(name)
         assert source.revision == commit
-        assert encoder.label(name) == "somebody/some-clip"
+        assert models.label(name) == "somebody/some-clip"
     rows = encoder.load(source, "cpu", "float32", [], []).encode_texts(TEXTS, 2)
     torch.testing.assert_close(rows, load(folders["clip"]).encode_texts(TEXTS, 2), atol=0, rtol=0)
 
@@ -195,16 +213,16 @@ def test_a_folder_s_revision_follows_its_content(tmp_path):
     same = shutil.copytree(one, tmp_path / "b")
     other = shutil.copytree(one, tmp_path / "c")
     (other / "preprocessor_config.json").write_text((one / "preprocessor_config.json").read_text() + "\n")
-    revisions = [encoder.locate(str(folder)).revision for folder in (one, same, other)]
+    revisions = [models.locate(str(folder)).revision for folder in (one, same, other)]
     assert revisions[0] == revisions[1] != revisions[2]
 
 
 def test_folders_that_hold_no_clip_are_refused(tmp_path, folders):
     with pytest.raises(UserError, match="there is no such folder"):
-        encoder.locate(str(tmp_path / "gone"))
+        models.locate(str(tmp_path / "gone"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="lacks config.json and model.safetensors"):
-        encoder.locate(str(tmp_path / "empty"))
+        models.locate(str(tmp_path / "empty"))
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     bert = tmp_path / "bert"
     BertModel(BertConfig(**size, vocab_size=50)).save_pretrained(bert)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from common.retrieval import coco, ranking
+from common.retrieval import coco, evaluation, ranking
 
 
 def from_scores(scores: list[list[float]]):
@@ -18,7 +18,7 @@ def from_scores(scores: list[list[float]]):
 
 def test_the_docstring_s_example():
     txt, img = from_scores([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
-    found = ranking.rank(txt, img, [0, 2])
+    found = ranking.rank(txt, img, np.array([0, 2]))
     assert found.rank.tolist() == [1, 2]
     assert found.tied.tolist() == [False, True]
     assert found.best_other.tolist() == [2, 1]
@@ -28,12 +28,12 @@ def test_the_docstring_s_example():
 def test_a_two_by_four_matrix_by_hand_in_both_directions():
     # Four captions over two images; images' own captions are (0, 1) and (2, 3).
     txt, img = from_scores([[0.6, 0.2], [0.1, 0.3], [0.5, 0.4], [0.2, 0.7]])
-    found = ranking.rank(txt, img, [0, 0, 1, 1])
+    found = ranking.rank(txt, img, np.array([0, 0, 1, 1]))
     assert found.rank.tolist() == [1, 2, 2, 1]
     # Image 0: best own 0.6 against 0.5 and 0.2. Image 1: best own 0.7 against 0.2 and 0.3.
     assert found.image_rank.tolist() == [1, 1]
-    assert ranking.recall(found.rank, 1) == 0.5
-    assert ranking.mean_reciprocal_rank(found.rank) == 0.75
+    assert evaluation.recall(found.rank, 1) == 0.5
+    assert evaluation.mean_reciprocal_rank(found.rank) == 0.75
 
 
 def sorted_reference(txt, img, gt):
@@ -130,7 +130,7 @@ def assert_same(one: ranking.Ranking, other: ranking.Ranking) -> None:
 )
 def test_what_cannot_be_ranked_is_refused(txt, img, gt):
     with pytest.raises(ValueError):
-        ranking.rank(txt, img, gt)
+        ranking.rank(txt, img, np.array(gt))
 
 
 @pytest.mark.parametrize("drop_equal_texts", [True, False])
@@ -140,9 +140,9 @@ def test_recall_equals_clip_benchmark_on_the_sample(sample_cache, drop_equal_tex
         "clip_benchmark.metrics.zeroshot_retrieval",
         reason="clip-benchmark isn't installed (pip install --no-deps clip-benchmark)",
     )
-    img, txt, gt = sample_cache.img, sample_cache.txt, np.array(sample_cache.meta["gt_img_index"])
+    img, txt, gt = sample_cache.img, sample_cache.txt, sample_cache.gt
     if drop_equal_texts:
-        keep = ~coco.provably_ambiguous(sample_cache.meta["captions"], gt)
+        keep = ~coco.provably_ambiguous(sample_cache.meta.captions, gt)
         txt, gt = txt[torch.from_numpy(keep)], gt[keep]
     texts_of = [np.flatnonzero(gt == row).tolist() for row in range(len(img))]
     assert all(texts_of)
@@ -164,9 +164,9 @@ def test_recall_equals_clip_benchmark_on_the_sample(sample_cache, drop_equal_tex
     ours = ranking.rank(txt, img, gt)
     assert not ours.tied.any()
     assert ours.image_tied.any() != drop_equal_texts
-    for cutoff in ranking.CUTOFFS:  # theirs are float32 means; one query more or less would be 4e-4
+    for cutoff in evaluation.CUTOFFS:  # theirs are float32 means; one query more or less would be 4e-4
         found = theirs[f"image_retrieval_recall@{cutoff}"]
-        assert ranking.recall(ours.rank, cutoff) == pytest.approx(found, abs=1e-6)
+        assert evaluation.recall(ours.rank, cutoff) == pytest.approx(found, abs=1e-6)
         found = theirs[f"text_retrieval_recall@{cutoff}"]
         within = ours.image_rank <= cutoff
         if drop_equal_texts:
