@@ -213,7 +213,8 @@ def kill(process: subprocess.Popen) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
-def test_all_is_fetched_and_a_later_run_needs_neither_server_nor_archives(coco, capsys):
+def test_all_is_fetched_and_a_later_run_needs_nothing(coco, capsys):
+    """Neither the server nor the archives."""
     written = coco.fetch()
     captions = [coco.annotation_dir / name for name in download.CAPTIONS]
     assert written == [coco.data / "trainval.zip", *captions, coco.path, coco.image_dir]
@@ -308,7 +309,7 @@ def test_a_server_without_ranges_sends_all_again(photos):
     assert [entry.start for entry in photos.server.requests] == [1_000]
 
 
-def test_a_server_without_ranges_that_always_breaks_off_is_given_up(photos):
+def test_a_server_without_ranges_that_always_stops_is_given_up(photos):
     # Now more, now less: only what no attempt had before counts as progress.
     photos.server.plan = [{"ranges": False, "length": False, "stop": stop} for stop in (9_000, 8_000) * 9]
     with pytest.raises(UserError, match="closed too early"):
@@ -347,7 +348,7 @@ def test_a_whole_part_needs_no_request(photos):
 
 
 @pytest.mark.parametrize("bad", ["on the server", "in the part"])
-def test_a_wrong_byte_is_told_and_the_next_run_starts_from_zero(photos, bad):
+def test_a_wrong_byte_is_said_and_the_next_run_starts_from_zero(photos, bad):
     wrong = b"x" + photos.zip[1:]
     if bad == "in the part":
         photos.put_part(wrong[:30_000])
@@ -425,7 +426,7 @@ def test_a_member_that_no_coco_archive_has(photos, name, tmp_path):
         warnings.simplefilter("ignore")  # of the name that comes twice
         member = name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo("x")
         if member is not name:
-            member.filename = name  # zipfile mends a bad name only in the constructor
+            member.filename = name  # zipfile fixes a bad name only in the constructor
         bundle.writestr(member, b"evil")
     photos.serve_images(buffer.getvalue())
     with pytest.raises(UserError) as error:
@@ -453,12 +454,12 @@ def test_a_name_that_does_not_resolve(photos, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    told = rf"\(Name or service not known\)\. Run the same command.*{re.escape(archives.MIRROR)}"
-    with pytest.raises(UserError, match=told):
+    said = rf"\(Name or service not known\)\. Run the same command.*{re.escape(archives.MIRROR)}"
+    with pytest.raises(UserError, match=said):
         photos.fetch()
 
 
-def test_a_missing_file_is_told_at_once(photos):
+def test_a_missing_file_is_said_at_once(photos):
     photos.server.files.clear()
     with pytest.raises(UserError) as error:
         photos.fetch()
@@ -482,7 +483,7 @@ def test_a_server_that_stays_silent_is_given_up(photos, monkeypatch):
     assert len(photos.server.requests) == archives.ATTEMPTS
 
 
-def test_too_little_space_is_told_before_anything_is_fetched(coco, monkeypatch):
+def test_too_little_space_is_said_before_anything_is_fetched(coco, monkeypatch):
     needed = 2 * (coco.images.size + coco.annotations.size)
     free = SimpleNamespace(free=needed - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
@@ -557,7 +558,7 @@ def test_a_link_to_nowhere_is_not_replaced(photos):
     assert (photos.image_dir / NAMES[0]).is_symlink()
 
 
-def test_a_caption_file_that_is_cut_off_is_listed_before_anything_is_fetched(coco):
+def test_a_caption_file_that_is_cut_off_is_listed_first(coco):
     coco.put_captions()
     cut = coco.annotation_dir / "captions_train2017.json"
     cut.write_bytes(b'{"images": [{"id"')
@@ -595,7 +596,7 @@ def test_an_archive_of_the_user_that_differs_stays(photos, change):
     assert photos.server.requests == []
 
 
-def test_an_archive_of_the_user_that_broke_off_can_be_gone_on_with(photos):
+def test_an_incomplete_archive_of_the_user_can_be_continued(photos):
     photos.path.write_bytes(photos.zip[:70_000])
     with pytest.raises(UserError, match="incomplete download can be renamed to val2017.zip.part"):
         photos.fetch()
@@ -605,7 +606,7 @@ def test_an_archive_of_the_user_that_broke_off_can_be_gone_on_with(photos):
     assert [entry.start for entry in photos.server.requests] == [70_000]
 
 
-def test_a_captions_file_of_another_dataset_is_told(photos):
+def test_a_captions_file_of_another_dataset_is_refused(photos):
     content = {"images": [{"id": 1, "file_name": "other.jpg"}], "annotations": []}
     (photos.annotation_dir / "captions_val2017.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="(?s)names 1 images that val2017.zip does not hold.*  other.jpg"):
@@ -639,7 +640,8 @@ def test_of_two_at_once_the_second_waits(coco):
     assert len(coco.server.of(coco.images)) == 1 and len(coco.server.of(coco.annotations)) == 2
 
 
-def test_leftovers_of_a_killed_run_are_removed_and_nothing_that_looks_alike(photos):
+def test_leftovers_of_a_killed_run_are_removed(photos):
+    """And nothing that only looks alike."""
     stale = photos.data / ".val2017.123.unpacking"
     mine = photos.data / ".val2017.mine.unpacking"
     for folder in (stale, mine):

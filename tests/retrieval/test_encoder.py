@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Images in the modes that real folders hold: colour, grey, palette, with alpha, CMYK."""
+    """Images in the modes that real folders hold: color, gray, palette, with alpha, CMYK."""
     folder = tmp_path_factory.mktemp("photos")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     paths = []
@@ -183,8 +183,8 @@ def no_network(*_, local_files_only, **__):
     raise LocalEntryNotFoundError("nothing here") if local_files_only else ConnectionError("no route to host")
 
 
-def test_a_model_of_the_hub_is_found_where_the_hub_s_client_put_it(folders, tmp_path, monkeypatch):
-    """The layout of the client's cache, written by hand: no network is asked, the commit is the revision."""
+def test_a_model_of_the_hub_is_found_in_the_cache(folders, tmp_path, monkeypatch):
+    """The layout of the hub's client, written by hand: no network is asked, the commit is the revision."""
     commit = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
     repository = tmp_path / "models--somebody--some-clip"
     (repository / "refs").mkdir(parents=True)

@@ -114,6 +114,22 @@ def test_shares_add_up_to_the_whole(bounds):
     assert_same(ranking.rank(txt, img, gt), ranking.total(shares, gt))
 
 
+def test_ranks_in_whole_rows_follow_the_same_rule():
+    """What re-ranked scores are ranked by: an equal score ranks above the positive, and is a tie."""
+    scores = torch.tensor([[0.9, 0.1, 0.3], [0.5, 0.7, 0.7], [0.2, 0.2, 0.2], [0.1, 0.8, 0.8]])
+    ranks, tied = ranking.positive_ranks(scores, torch.tensor([0, 2, 1, 0]))
+    assert ranks.tolist() == [1, 2, 3, 3]
+    assert tied.tolist() == [False, True, True, False]
+    generator = torch.Generator().manual_seed(0)
+    pool = normalize(torch.randint(-1, 2, (12, 4), generator=generator).float() + 0.01, dim=1)
+    img, txt = (pool[torch.randint(0, 12, (n,), generator=generator)] for n in (30, 100))
+    gt = np.arange(100) % 30
+    whole = (txt.double() @ img.double().T).float()
+    found, (ranks, tied) = ranking.rank(txt, img, gt), ranking.positive_ranks(whole, torch.from_numpy(gt))
+    np.testing.assert_array_equal(found.rank, ranks)
+    np.testing.assert_array_equal(found.tied, tied)
+
+
 def assert_same(one: ranking.Ranking, other: ranking.Ranking) -> None:
     for field in dataclasses.fields(ranking.Ranking):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 
+from common import records
 from common.retrieval import cache, coco, download, meta, ranking
+from common.retrieval.evaluation import Baseline
 from tests.support import PROJECT, model_folders
 from tests.support.folders import write_dataset
 
@@ -48,9 +51,8 @@ def test_a_run_freezes_evaluates_and_names_the_next_step(run_script, options, tm
     status, out, err = run_script("main.py", *arguments(options))
     assert (status, err) == (0, "")
     assert "12 images, 30 captions (seed 42)" in out
-    assert "NUM_IMAGES = 5,000 is more than there are: all 12 are taken" in out
-    assert "6 images have fewer captions" not in out  # five were asked for: all 12 have fewer
-    assert "12 images have fewer captions than asked for" in out
+    assert "NUM_IMAGES = 5,000, but the dataset has only 12 images: using all of them" in out
+    assert "12 images with fewer captions than CAPTIONS_PER_IMAGE" in out  # which is five
     assert out.rstrip().endswith("Next: python failure.py")
     assert sorted(bytes_of(tmp_path / "cache")) == [
         "img_12_tiny-clip.pt",
@@ -59,33 +61,34 @@ def test_a_run_freezes_evaluates_and_names_the_next_step(run_script, options, tm
     ]
     found = cache.load(meta.find(tmp_path / "cache"))
     result = json.loads((tmp_path / "results" / "baseline.json").read_text())
-    ranks = ranking.rank(found.txt, found.img, found.meta["gt_img_index"]).rank
+    ranks = ranking.rank(found.txt, found.img, found.gt).rank
     assert result["text_to_image"]["R@5"]["value"] == np.mean(ranks <= 5)
-    assert f"R@5  = {np.mean(ranks <= 5):.4f}" in out
+    low, high = (100 * result["text_to_image"]["R@5"][end] for end in ("low", "high"))
+    assert f"R@5  = {100 * np.mean(ranks <= 5):.2f}% [{low:.2f}, {high:.2f}]" in out
     assert result["text_to_image"]["n"] == 30 and result["text_to_image"]["n_images"] == 12
     assert result["comparison"] is None
-    assert result["cache"]["fingerprint"] == meta.fingerprint(found.meta)
+    assert result["cache"]["fingerprint"] == found.meta.fingerprint
 
 
 def test_rows_are_in_the_frozen_order(run_script, options, tmp_path, tiny_clip_folder, tiny_dataset):
     """Each row against the image and the caption encoded alone."""
-    from common.retrieval import encoder
+    from common.retrieval import encoder, models
 
     run_script("main.py", *arguments(options, batch_size=4))
     found = cache.load(meta.find(tmp_path / "cache"))
     sample = coco.sample(coco.read_captions(tiny_dataset / "captions.json"), 5000, 5, 42)
-    assert found.meta["sampled_img_ids"] == sample.image_ids
-    assert found.meta["captions"] == sample.captions
-    towers = encoder.load(encoder.locate(str(tiny_clip_folder)), "cpu", "float32", [], [])
+    assert found.meta.sampled_img_ids == sample.image_ids
+    assert found.meta.captions == sample.captions
+    towers = encoder.load(models.locate(str(tiny_clip_folder)), "cpu", "float32", [], [])
     for row, name in enumerate(sample.file_names):
-        alone = towers.encode_images([tiny_dataset / "images" / name], 1)[0]
+        alone = towers.encode_images([tiny_dataset / "images" / name], 1).rows[0]
         assert float(alone @ found.img[row]) > 1 - 1e-6
     for row, caption in enumerate(sample.captions):
         assert float(towers.encode_texts([caption], 1)[0] @ found.txt[row]) > 1 - 1e-6
 
 
-def test_equal_captions_get_equal_rows_and_their_ties_are_counted(run_script, options, tmp_path):
-    """In two batches of different padding the same text would come out with other last bits."""
+def test_equal_captions_get_equal_rows(run_script, options, tmp_path):
+    """So their ties are counted: in batches of other padding one text would have two sets of last bits."""
     content = json.loads(options["annotation-file"].read_text())
     same = [
         annotation for annotation in content["annotations"] if annotation["caption"] == "a dog on table 3"
@@ -95,12 +98,12 @@ def test_equal_captions_get_equal_rows_and_their_ties_are_counted(run_script, op
     options["annotation-file"].write_text(json.dumps(content))
     status, out, _ = run_script("main.py", *arguments(options, batch_size=3))
     found = cache.load(meta.find(tmp_path / "cache"))
-    equal = [idx for idx, caption in enumerate(found.meta["captions"]) if caption == same[0]["caption"]]
+    equal = [idx for idx, caption in enumerate(found.meta.captions) if caption == same[0]["caption"]]
     assert status == 0 and len(equal) > 5
     assert (found.txt[equal] == found.txt[equal[0]]).all()
     ties = json.loads((tmp_path / "results" / "baseline.json").read_text())["image_to_text"]["ties"]
-    assert ties == ranking.rank(found.txt, found.img, found.meta["gt_img_index"]).image_tied.sum() > 0
-    assert f"{ties} images" in out
+    assert ties == ranking.rank(found.txt, found.img, found.gt).image_tied.sum() > 0
+    assert re.search(rf"Ties count as errors: .*, {ties} images?\n", out)
 
 
 def test_a_second_run_only_loads(run_script, options, tmp_path):
@@ -115,26 +118,23 @@ def test_a_second_run_only_loads(run_script, options, tmp_path):
 
 def test_a_frozen_cache_outlives_its_model_and_images(run_script, options, tmp_path, monkeypatch):
     """Months later: the model is gone from this machine and the images were moved away."""
-    from common.retrieval import encoder
+    from common.retrieval import models
 
     run_script("main.py", *arguments(options))
     for image in list(options["image-dir"].iterdir()):
         image.unlink()
-    monkeypatch.setattr(encoder, "locate", lambda name, download=True: None)
+    monkeypatch.setattr(models, "locate", lambda name, download=True: None)
     status, out, err = run_script("main.py", *arguments(options))
     assert (status, err) == (0, "")
-    assert (
-        "not compared, since the model or the images aren't on this machine: revision, processor, images"
-        in out
-    )
+    assert "not checked (the model or the images are not on this machine): revision, processor, images" in out
 
 
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"seed": 7}, "seed: the cache has 42, the settings ask for 7"),
-        ({"captions_per_image": 2}, "captions_per_image: the cache has 5, the settings ask for 2"),
-        ({"dtype": "bfloat16"}, "dtype: the cache has 'float32', the settings ask for 'bfloat16'"),
+        ({"seed": 7}, "SEED: 42 in the cache, 7 now"),
+        ({"captions_per_image": 2}, "CAPTIONS_PER_IMAGE: 5 in the cache, 2 now"),
+        ({"dtype": "bfloat16"}, "DTYPE: float32 in the cache, bfloat16 now"),
     ],
 )
 def test_a_cache_of_other_settings_is_refused(run_script, options, tmp_path, changed, field):
@@ -142,7 +142,9 @@ def test_a_cache_of_other_settings_is_refused(run_script, options, tmp_path, cha
     before = bytes_of(tmp_path / "cache")
     status, _, err = run_script("main.py", *arguments(options, **changed))
     assert status == 1
-    assert field in err and "CACHE_DIR" in err and "Traceback" not in err
+    first, *differing, last = err.splitlines()
+    assert first.endswith("meta_12_tiny-clip.json was made with other settings:")
+    assert differing == [f"  {field}"] and "--cache-dir <folder>" in last
     assert bytes_of(tmp_path / "cache") == before
 
 
@@ -152,18 +154,18 @@ def test_another_model_file_caption_or_image_is_refused(run_script, options, tmp
 
     other = model_folders.tiny_clip(tmp_path / "models" / tiny_clip_folder.name, seed=1)
     status, _, err = run_script("main.py", *arguments(options, model_name=other))
-    assert status == 1 and "revision: the cache has" in err
+    assert status == 1 and "revision of the model: " in err
 
     captions = options["annotation-file"].read_text()
     options["annotation-file"].write_text(captions.replace("a dog on table 3", "a cat on table 3"))
     status, _, err = run_script("main.py", *arguments(options))
-    assert status == 1 and "annotation_file: the cache has" in err and "rows: the cache has" in err
+    assert status == 1 and "ANNOTATION_FILE's content: SHA-256" in err and "rows: SHA-256" in err
     options["annotation-file"].write_text(captions)
 
     image = sorted(options["image-dir"].iterdir())[0]
     image.write_bytes(image.read_bytes() + b" ")
     status, _, err = run_script("main.py", *arguments(options))
-    assert status == 1 and "images: the cache has" in err
+    assert status == 1 and "names and sizes of the images: SHA-256" in err
     assert bytes_of(tmp_path / "cache") == before
 
 
@@ -195,7 +197,7 @@ def test_all_bad_images_are_listed_and_no_cache_is_written(run_script, options, 
 
 
 def test_images_that_only_fail_on_decoding_are_all_listed(run_script, options, tmp_path):
-    """Then mended: the run goes on with what it had, and ends in the bytes of a run without trouble."""
+    """Once they are fixed, the run continues with what it had, and ends in the bytes of a clean one."""
     whole = {path: path.read_bytes() for path in options["image-dir"].glob("*.png")}
     for path, data in list(whole.items())[:2]:
         path.write_bytes(data[:200] + data[-12:])  # header and end marker are there
@@ -217,44 +219,12 @@ def test_batch_size_changes_no_row_by_more_than_its_last_bits(run_script, option
     assert (one.txt - many.txt).abs().max() < 1e-5 and (one.img - many.img).abs().max() < 1e-5
 
 
-def test_the_log_of_a_model_of_the_study_s_name_is_compared(run_script, tmp_path):
-    """The comparison's arithmetic and its words, on figures made up for it."""
-    functions = __import__("main")
-    recall = {f"R@{k}": {"value": value} for k, value in ((1, 0.3040), (5, 0.5485), (10, 0.6612))}
-    content = {
-        "fingerprints": {"annotation_file": functions.STUDY_FILE},
-        "num_images": 5000,
-        "captions_per_image": 5,
-        "dtype": "float32",
-        "model": "openai/clip-vit-base-patch32",
-    }
-    compared = functions.comparison({"text_to_image": recall}, content)
-    assert compared["difference_points"] == {"R@1": -0.04, "R@5": 0.08, "R@10": -0.12}
-    assert compared["agrees"]
-    recall["R@1"]["value"] = 0.2842  # one caption an image, the classic wrong protocol
-    assert not functions.comparison({"text_to_image": recall}, content)["agrees"]
-    for field, value in (("num_images", 600), ("dtype", "float16"), ("model", "google/siglip")):
-        assert functions.comparison({"text_to_image": recall}, {**content, field: value}) is None
-
-
-def test_the_study_s_annotation_file_is_known_by_its_bytes(coco_dir):
-    from common import files
-
-    found = files.file_fingerprint(coco_dir / "annotations" / "captions_val2017.json")
-    assert found == __import__("main").STUDY_FILE
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"image_dir": "/nowhere/val2017"}, "IMAGE_DIR = /nowhere/val2017: there is no such folder"),
-        ({"annotation_file": "/nowhere/a.json"}, "/nowhere/a.json isn't there"),
-        ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
-        ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
-        ({"dtype": "float8"}, "DTYPE = float8: should be one of float32, bfloat16, float16"),
-        ({"device": "quantum"}, "DEVICE = quantum doesn't work here in float32"),
+        ({"annotation_file": "/nowhere/a.json"}, "/nowhere/a.json was not found"),
         ({"model_name": "/nowhere/clip"}, "MODEL_NAME = /nowhere/clip: there is no such folder"),
-        ({"nonsense": 1}, "unknown option --nonsense"),
     ],
 )
 def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message):
@@ -263,28 +233,60 @@ def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message
     assert message in err and "Traceback" not in err
 
 
-def test_the_bundled_sample_stands_in_loudly_and_apart(sample_run):
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
+        ({"captions_per_image": -1}, "CAPTIONS_PER_IMAGE = -1: should be 1 or more"),
+        ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
+        ({"dtype": "f32"}, "DTYPE = f32: should be of float32, bfloat16, float16"),
+        ({"device": "quantum"}, "DEVICE = quantum: should be auto, cpu, cuda, cuda:<number> or mps"),
+        ({"download": True}, "DOWNLOAD = True fetches COCO's captions_val2017.json, but ANNOTATION_FILE is"),
+        ({"nonsense": 1}, "unknown option --nonsense"),
+        ({"seed": "x"}, "--seed x: should be a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_read(run_script, options, changed, message):
+    """With exit status 2. The cache, the model and the data play no part: they are not here."""
+    gone = {name: "/nowhere/x.json" for name in ("model_name", "image_dir", "annotation_file", "cache_dir")}
+    status, out, err = run_script("main.py", *arguments(options, **gone, **changed))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {message}") and len(err.splitlines()) == 1
+
+
+def test_a_wrong_precision_names_the_legal_ones_with_a_cache(run_script, options):
+    """Not another folder for the cache, in which it would be as wrong."""
+    assert run_script("main.py", *arguments(options))[0] == 0
+    status, _, err = run_script("main.py", *arguments(options, dtype="f32"))
+    assert status == 2 and "float32, bfloat16, float16" in err and "cache" not in err
+
+
+def test_the_bundled_sample_is_said_and_named_folders_are_kept(sample_run):
+    """A folder that the user names is used as it is: no `sample` in it."""
     out, folder = sample_run
-    assert "BUNDLED SAMPLE" in out
-    assert [path.name for path in folder.iterdir()] == ["sample"]
-    found = meta.read(meta.find(folder))
-    assert found["bundled_sample"] is True
-    recall = json.loads((folder / "sample" / "results" / "sample" / "baseline.json").read_text())[
-        "text_to_image"
+    assert "BUNDLED SAMPLE: data/val2017/ was not found, so this run uses 540 rendered scenes" in out
+    assert sorted(path.name for path in folder.glob("*_540_clip.*")) == [
+        "img_540_clip.pt",
+        "meta_540_clip.json",
+        "txt_540_clip.pt",
     ]
-    assert 0.25 <= recall["R@1"]["value"] <= 0.60
-    assert recall["R@1"]["low"] < recall["R@1"]["value"] < recall["R@1"]["high"]
+    assert meta.read(meta.find(folder)).bundled_sample is True
+    written = re.search(r"^Wrote (.+baseline\.json)$", out, re.MULTILINE)[1]
+    assert "/sample/baseline.json" not in written
+    found = records.read(Path(written), Baseline, "").text_to_image.r1
+    assert 0.25 <= found.value <= 0.60
+    assert found.low < found.value < found.high
 
 
 # ---- in a process of its own: what only the system can do to a run -----------------------------------------
 
 
-def test_a_device_that_is_not_here_is_told_though_the_cache_is_there(run_script, options):
+def test_a_device_that_is_not_here_is_reported_with_a_cache(run_script, options):
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")
     assert run_script("main.py", *arguments(options))[0] == 0
     status, _, err = run_script("main.py", *arguments(options, device="cuda"))
-    assert status == 1 and err.startswith("error: DEVICE = cuda doesn't work here in float64 (")
+    assert status == 1 and err.startswith("error: DEVICE = cuda does not work here in float64 (")
 
 
 def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatch, tiny_dataset):
@@ -312,11 +314,6 @@ def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatc
     assert out.rstrip().endswith("Next: python failure.py")
 
 
-def test_download_of_another_dataset_is_refused(run_script, options):
-    status, _, err = run_script("main.py", *arguments(options, download=True))
-    assert status == 1 and err.startswith("error: DOWNLOAD = True fetches COCO's captions_val2017.json, but")
-
-
 def start(options: dict, **more) -> subprocess.Popen:
     command = [sys.executable, "main.py", *arguments(options)]
     return subprocess.Popen(
@@ -336,7 +333,7 @@ def larger(tmp_path, options):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_ten_random_moments_ends_in_the_same_bytes(larger, tmp_path):
+def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(larger, tmp_path):
     first = start(larger | {"cache-dir": tmp_path / "clean"})
     begin = wait_for(tmp_path / "clean", first)
     assert first.wait() == 0, first.stderr.read()
