@@ -48,7 +48,7 @@ def reset_peak() -> float:
 
 
 def machine() -> str:
-    """The processor, its cores and the versions that timings hang on."""
+    """The processor, its cores and the versions that timings depend on."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -57,7 +57,7 @@ def machine() -> str:
 
 
 def load() -> str:
-    """How many processes wanted a core during the last minute: above the number of cores, times lie."""
+    """How many processes wanted a core during the last minute: above the number of cores, times mislead."""
     return f"load average {os.getloadavg()[0]:.1f}"
 
 
@@ -79,6 +79,6 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 def _status(field: str) -> float:
-    """One of the kernel's figures on this process, in MiB."""
+    """One of the kernel's numbers on this process, in MiB."""
     lines = STATUS.read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field + ":")) / 1024

@@ -1,4 +1,4 @@
-"""How fast images and captions are encoded, beside the two usual ways, and what half precision does to ranks.
+"""How fast images and captions are encoded, next to two usual ways, and what half precision does to ranks.
 
 Run:    COCO_DIR=<folder of COCO files> python -m benchmarks.encoding
 Needs:  val2017/ and annotations/captions_val2017_600.json or captions_val2017.json below COCO_DIR; without it
@@ -11,7 +11,7 @@ Prints: 1. Ours (the path of main.py), one item at a time, and clip-benchmark's 
            precision (slow on a CPU without instructions for it).
         2. The bundled sample in float32 and in bfloat16: whose rank changes.
 Takes:  some eight minutes on 2 CPU cores. Each run is a process of its own, ways in turn; loading the model
-        isn't in the times, and files were read once before, so no disk is either. Memory is the peak of the
+        is not in the times, and files were read once before, so no disk is either. Memory is the peak of the
         process that computes, the loaded model included and clip-benchmark's decoding processes not
 """
 
@@ -21,26 +21,25 @@ import os
 import statistics
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from benchmarks import PROJECT
 from benchmarks import _measuring as measuring
-from common.errors import UserError, reported
-from common.retrieval import cache, coco, encoder, ranking
-from common.settings import override
+from benchmarks import _peers as peers
+from benchmarks._peers import Clock
+from common import say
+from common.errors import reported
+from common.retrieval import cache, coco, encoder, evaluation, freezing, models, ranking
+from common.settings import at_least, one_of, override
 from tests.support import model_folders
 
 # ---- settings ----------------------------------------------------------------------------------------------
-NUM_IMAGES: int = 192  # 5 captions each
+NUM_IMAGES: int = 192  # 5 captions each; 10 or more, for clip-benchmark's recall@10
 ROUNDS: int = 3  # of all ways, in turn
 BATCH_SIZE: int = 32  # images, then captions, at once in ours: main.py's default
 DEVICE: str = "auto"  # auto, cpu, cuda
@@ -49,7 +48,6 @@ HALF: str = "none"  # none, bfloat16, float16: one more row, ours in that precis
 
 SAMPLE = PROJECT / "data" / "sample"
 CAPTIONS_PER_IMAGE, SEED = 5, 42
-PEER_BATCH_SIZE = 64  # the default of clip-benchmark's command line; of captions it takes 5 times as many
 # Made-up captions: how many of 100 have so many words, as in captions_val2017.json (full stop included).
 LENGTHS = {8: 5, 9: 17, 10: 21, 11: 19, 12: 14, 13: 9, 14: 6, 15: 3, 16: 2, 17: 1, 18: 1, 20: 1, 24: 1}
 WORDS = (
@@ -104,151 +102,31 @@ def made_up(num_images: int) -> tuple[list[str], list[int]]:
     return captions, np.repeat(np.arange(num_images), CAPTIONS_PER_IMAGE).tolist()
 
 
-class Clock:
-    """Seconds by part of the work."""
-
-    def __init__(self):
-        self.spent = defaultdict(float)
-
-    @contextmanager
-    def part(self, name: str):
-        start = time.perf_counter()
-        yield
-        self.spent[name] += time.perf_counter() - start
-
-    def waiting(self, batches, *also: str):
-        """Pass batches on, and count the time that the model has to wait for them."""
-        batches = iter(batches)
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, None)
-            for name in ("waiting", *also):
-                self.spent[name] += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-
 def ours(towers, job: dict, clock: Clock):
     """As main.py does it: shards on disk, captions in order of length, ranks by counting."""
     paths, batch_size = job["paths"], job["batch_size"]
     decoded = towers._decoded
     towers._decoded = lambda *arguments: clock.waiting(decoded(*arguments))
 
-    def images(ranges):
-        groups = [[paths[position] for position in positions] for positions in ranges]
-        return towers.stream_images(groups, batch_size)
-
     with tempfile.TemporaryDirectory() as folder:
         shards = cache.Shards(Path(folder), "benchmark", {})
         with clock.part("images"):
-            img = shards.encode("img", len(paths), images, "images")
+            names = [str(path) for path in paths]
+            img = freezing.encode_images(towers, Path(), names, batch_size, shards)
         with clock.part("captions"):
-            txt, _ = shards.encode_texts(towers, job["captions"], batch_size, "captions")
-    ranking.rank(txt, img, job["gt"])
+            txt, _ = freezing.encode_texts(towers, job["captions"], batch_size, shards)
+    ranking.rank(txt, img, np.array(job["gt"]))
     return img, txt
 
 
-def one_at_a_time(towers, job: dict, clock: Clock):
-    """The usual script: each item by itself through the model, then the whole matrix sorted."""
-    model, device = towers.model, towers.device
-    img, txt = [], []
-    with torch.no_grad():
-        with clock.part("images"):
-            for path in job["paths"]:
-                with clock.part("waiting"), Image.open(path) as image:
-                    pixels = towers.processor(images=image.convert("RGB"), return_tensors="pt")
-                features = model.get_image_features(pixel_values=pixels["pixel_values"].to(device))
-                img.append(normalize(features.pooler_output, dim=-1).cpu())
-        with clock.part("captions"):
-            for caption in job["captions"]:
-                tokens = towers.tokenizer([caption], truncation=True, max_length=77, return_tensors="pt")
-                features = model.get_text_features(**{name: ids.to(device) for name, ids in tokens.items()})
-                txt.append(normalize(features.pooler_output, dim=-1).cpu())
-    img, txt = torch.cat(img), torch.cat(txt)
-    scores = txt @ img.T
-    scores.argsort(dim=1, descending=True), scores.T.argsort(dim=1, descending=True)
-    return img, txt
-
-
-class Peer:
-    """The same weights in the form that clip-benchmark asks for; keeps what it returns."""
-
-    def __init__(self, towers, clock: Clock):
-        self.towers, self.clock, self.img, self.txt = towers, clock, [], []
-
-    def tokenize(self, texts: list[str]) -> torch.Tensor:
-        with self.clock.part("captions"):  # to 77 tokens, as open_clip's tokenizers do
-            return self.towers.tokenizer(
-                texts, padding="max_length", truncation=True, max_length=77, return_tensors="pt"
-            )["input_ids"]
-
-    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        with self.clock.part("images"):
-            features = self.towers.model.get_image_features(pixel_values=pixels).pooler_output
-            self.img.append(features.cpu())  # which also waits for the GPU, so that the clock is right
-        return features
-
-    def encode_text(self, ids: torch.Tensor) -> torch.Tensor:
-        with self.clock.part("captions"):
-            features = self.towers.model.get_text_features(input_ids=ids).pooler_output
-            self.txt.append(features.cpu())
-        return features
-
-
-class Pictures(torch.utils.data.Dataset):
-    """Processed images with their captions."""
-
-    def __init__(self, processor, paths: list[str], captions_of: list[list[str]]):
-        self.processor, self.paths, self.captions_of = processor, paths, captions_of
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, row: int):
-        with Image.open(self.paths[row]) as image:
-            pixels = self.processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
-        return pixels, self.captions_of[row]
-
-
-def collate(items):
-    """As clip-benchmark's own collate function for captions: stacked images, lists of captions."""
-    images, captions = zip(*items, strict=True)
-    return torch.stack(images), list(captions)
-
-
-def clip_benchmark(towers, job: dict, clock: Clock):
-    """clip-benchmark's own loop, with its own ranking.
-
-    Its command line starts 4 processes that decode. Here it is one on a CPU, since more would take cores
-    from the model, and on a GPU as many as ours has threads.
-    """
-    from clip_benchmark.metrics import zeroshot_retrieval
-
-    captions_of = [[] for _ in job["paths"]]
-    for caption, row in zip(job["captions"], job["gt"], strict=True):
-        captions_of[row].append(caption)
-    device = towers.device.type
-    loader = torch.utils.data.DataLoader(
-        Pictures(towers.processor, job["paths"], captions_of),
-        batch_size=PEER_BATCH_SIZE,
-        num_workers=1 if device == "cpu" else min(encoder.DECODERS, os.cpu_count()),
-        collate_fn=collate,
-    )
-    peer = Peer(towers, clock)
-    batches = clock.waiting(loader, "images")
-    zeroshot_retrieval.evaluate(peer, batches, peer.tokenize, device, amp=False, recall_k_list=[1, 5, 10])
-    return normalize(torch.cat(peer.img), dim=-1), normalize(torch.cat(peer.txt), dim=-1)
-
-
-WAYS = {"ours": ours, "one at a time": one_at_a_time, "clip-benchmark": clip_benchmark}
+WAYS = {"ours": ours, "one at a time": peers.one_at_a_time, "clip-benchmark": peers.clip_benchmark}
 
 
 def one(job_file: Path, way: str, dtype: str) -> None:
-    """Run one way in this process, keep its embeddings beside the job, and print what it took."""
+    """Run one way in this process, keep its embeddings next to the job, and print what it took."""
     job = json.loads(job_file.read_text(encoding="utf-8"))
     job["paths"] = [Path(path) for path in job["paths"]]
-    source = encoder.locate(job["model"])
+    source = models.locate(job["model"])
     towers = encoder.load(source, job["device"], dtype, job["paths"], job["captions"])
     clock = Clock()
     loaded = measuring.reset_peak()
@@ -267,7 +145,7 @@ def compare(num_images: int, rounds: int, batch_size: int, device: str, half: st
     ways = [(way, "float32") for way in WAYS] + [("ours", half)] * (half != "none")
     if importlib.util.find_spec("clip_benchmark") is None:
         ways.remove(("clip-benchmark", "float32"))
-        print("clip-benchmark isn't installed (pip install --no-deps clip-benchmark): its row is left out\n")
+        print("clip-benchmark is not installed (pip install --no-deps clip-benchmark): its row is left out\n")
     runs = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -277,10 +155,10 @@ def compare(num_images: int, rounds: int, batch_size: int, device: str, half: st
             for way, results in runs.items():
                 results.append(measuring.child(__spec__.name, "--one", folder / "job.json", *way))
         rows = {way: torch.load(folder / f"{' '.join(way)}.pt", weights_only=True) for way in ways}
-    say(job, runs, rows, rounds)
+    say_ways(job, runs, rows, rounds)
 
 
-def say(job: dict, runs: dict, rows: dict, rounds: int) -> None:
+def say_ways(job: dict, runs: dict, rows: dict, rounds: int) -> None:
     """Print the first table."""
     first = next(iter(runs))
     facts = runs[first][0]
@@ -314,7 +192,7 @@ def say_device(runs: dict) -> None:
         way: statistics.median(each["waiting"] / each["images"] for each in results)
         for way, results in runs.items()
     }
-    waits = "; ".join(f"{called(way)} {100 * share:.1f} %" for way, share in shares.items())
+    waits = "; ".join(f"{called(way)} {say.share(share)}" for way, share in shares.items())
     print(f"\nShare of the images' time that the model waits for decoded ones: {waits}.")
     memory = [f"{called(way)} {each[0]['gpu']:,.0f} MiB" for way, each in runs.items() if "gpu" in each[0]]
     if memory:
@@ -334,7 +212,7 @@ def sample_ranks(device: str, batch_size: int) -> None:
     job = {"paths": paths, "captions": sample.captions, "gt": sample.gt_img_index, "batch_size": batch_size}
     rows, found = [], []
     for dtype in ("float32", "bfloat16"):
-        towers = encoder.load(encoder.locate(str(SAMPLE / "clip")), device, dtype, paths, sample.captions)
+        towers = encoder.load(models.locate(str(SAMPLE / "clip")), device, dtype, paths, sample.captions)
         img, txt = ours(towers, job, Clock())
         rows.append((img, txt))
         found.append(ranking.rank(txt, img, np.array(job["gt"])))
@@ -346,7 +224,7 @@ def sample_ranks(device: str, batch_size: int) -> None:
         "changed": int((full.rank != half.rank).sum()),
         "gained": int((hits[1] & ~hits[0]).sum()),
         "lost": int((hits[0] & ~hits[1]).sum()),
-        "recall": [ranking.recall(each.rank, 1) for each in found],
+        "recall": [evaluation.recall(each.rank, 1) for each in found],
         "ties": [int(each.tied.sum()) for each in found],
         "difference": [float((a - b).abs().max()) for a, b in zip(*rows, strict=True)],
         "device": towers.device.type,
@@ -358,11 +236,11 @@ def say_sample(result: dict) -> None:
     """Print the second table."""
     n = result["captions"]
     print(f"\nThe bundled sample, {n:,} captions over {result['images']:,} images, text to image, on")
-    print(f"{result['device']}: bfloat16 beside float32, ranks counted in float32 either way\n")
+    print(f"{result['device']}: bfloat16 next to float32, ranks counted in float32 either way\n")
     table = [
-        ["R@1", *(f"{value:.4f}" for value in result["recall"])],
+        ["R@1", *(say.share(value) for value in result["recall"])],
         ["captions with a tie", *(f"{value:,}" for value in result["ties"])],
-        ["captions whose rank changes", "", f"{result['changed']:,} ({100 * result['changed'] / n:.1f} %)"],
+        ["captions whose rank changes", "", f"{result['changed']:,} ({say.share(result['changed'] / n)})"],
         ["first places gained, lost", "", f"{result['gained']:,}, {result['lost']:,}"],
         ["largest difference, images", "", f"{result['difference'][0]:.1e}"],
         ["largest difference, captions", "", f"{result['difference'][1]:.1e}"],
@@ -372,12 +250,14 @@ def say_sample(result: dict) -> None:
 
 @reported
 def main() -> None:
-    globals().update(vars(override(globals())))
-    if HALF not in ("none", "bfloat16", "float16"):
-        raise UserError(f"HALF = {HALF}: should be none, bfloat16 or float16")
+    settings = override(globals())
+    at_least(10, NUM_IMAGES=settings.NUM_IMAGES)
+    at_least(1, ROUNDS=settings.ROUNDS, BATCH_SIZE=settings.BATCH_SIZE)
+    one_of(("none", "bfloat16", "float16"), HALF=settings.HALF)
+    encoder.check_names(settings.DEVICE, "float32")
     print(f"{measuring.machine()}. {measuring.load()} at the start\n")
-    compare(NUM_IMAGES, ROUNDS, BATCH_SIZE, DEVICE, HALF)
-    say_sample(measuring.child(__spec__.name, "--sample", DEVICE, BATCH_SIZE))
+    compare(settings.NUM_IMAGES, settings.ROUNDS, settings.BATCH_SIZE, settings.DEVICE, settings.HALF)
+    say_sample(measuring.child(__spec__.name, "--sample", settings.DEVICE, settings.BATCH_SIZE))
     print(f"\n{measuring.load()} at the end")
 
 

@@ -20,8 +20,9 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import _measuring as measuring
+from common import say
 from common.errors import reported
-from common.retrieval import ranking
+from common.retrieval import evaluation, ranking
 from common.settings import override
 
 # ---- settings ----------------------------------------------------------------------------------------------
@@ -70,16 +71,17 @@ def by_argsort(txt, img, gt) -> dict:
 def by_topk(txt, img, gt) -> dict:
     """The ten best of each row of the whole matrix: recall at 1, 5, 10, but no ranks."""
     scores = txt @ img.T
-    most = ranking.CUTOFFS[-1]
+    most = evaluation.CUTOFFS[-1]
     hit = {"t2i": scores.topk(most, dim=1).indices == gt[:, None]}
     hit["i2t"] = gt[scores.T.topk(most, dim=1).indices] == torch.arange(len(img))[:, None]
     return {
-        name: [int(hits[:, :cutoff].any(1).sum()) for cutoff in ranking.CUTOFFS] for name, hits in hit.items()
+        name: [int(hits[:, :cutoff].any(1).sum()) for cutoff in evaluation.CUTOFFS]
+        for name, hits in hit.items()
     }
 
 
 def _found(ranks: np.ndarray) -> list[int]:
-    return [int((ranks <= cutoff).sum()) for cutoff in ranking.CUTOFFS]
+    return [int((ranks <= cutoff).sum()) for cutoff in evaluation.CUTOFFS]
 
 
 WAYS = {"counting": by_counting, "argsort": by_argsort, "topk": by_topk}
@@ -138,7 +140,7 @@ def compare(n_images: int, rounds: int) -> None:
     for way, results in runs.items():
         seconds, memory = medians(results)
         ratio = measuring.ratio(spent["counting"], spent[way])
-        recall = [f"{results[0]['t2i'][0] / n:.4f}", f"{results[0]['i2t'][0] / n_images:.4f}"]
+        recall = [say.share(results[0]["t2i"][0] / n), say.share(results[0]["i2t"][0] / n_images)]
         rows.append([way, f"{seconds:.2f}", f"{ratio:.2f}", f"{memory:,.0f}", *recall])
     head = ["way", "seconds", "time, ratio", "MiB beyond embeddings", "R@1 text to image", "image to text"]
     measuring.print_table(head, rows)
@@ -178,10 +180,10 @@ def say_exponents(measured: list[tuple[int, int, float, float]]) -> None:
 
 @reported
 def main() -> None:
-    globals().update(vars(override(globals())))
+    settings = override(globals())
     print(f"{measuring.machine()}. {measuring.load()} at the start\n")
-    compare(IMAGES, ROUNDS)
-    at_sizes(SIZES, ROUNDS, IMAGES)
+    compare(settings.IMAGES, settings.ROUNDS)
+    at_sizes(settings.SIZES, settings.ROUNDS, settings.IMAGES)
     print(f"\n{measuring.load()} at the end")
 
 
