@@ -29,10 +29,17 @@ class Finding(NamedTuple):
         """A finding about a whole file."""
         return cls(file, "", rater, "", "", what, is_report=is_report)
 
+    def cells(self) -> dict[str, str]:
+        """A row of problems.csv, whose columns are COLUMNS."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
     @property
     def is_foreign(self) -> bool:
         """Whether the row is not about the caption that it says."""
         return self.column in IDENTITY and not self.is_report
+
+
+COLUMNS = list(Finding._fields[:-1])  # of problems.csv: whether one is a report is not among them
 
 
 def describe(findings: list[Finding], n_rows: Mapping[str, int]) -> list[str]:

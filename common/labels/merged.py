@@ -1,4 +1,4 @@
-"""annotations_clean.csv, the one label of each item: step 4 writes it, steps 5 and 6 read it here."""
+"""The merged labels: what step 4 writes of each item and of the merge, and the one reader of both."""
 
 import json
 from collections import Counter
@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import files
+from common import files, records
 from common.errors import UserError, list_rows
-from common.labels import same_caption, sheet_reader
+from common.labels import same_caption, sheet_reader, sheets
+from common.labels.agreement import Estimate
+from common.labels.decisions import Item
+from common.labels.drawn import Folder
+from common.labels.ratings import Rating
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
+from common.records import Record
 from common.settings import shown
 
-CLEAN = "annotations_clean.csv"
+CLEAN, RAW, REPORT = "annotations_clean.csv", "annotations_raw.csv", "agreement.json"
 AGAIN = "run `python merge_assignments.py` again"
 
 
@@ -27,6 +32,78 @@ class Labeled(NamedTuple):
     ambiguous_subtype: str  # of SUBTYPE_NAMES; blank for other categories, and where nobody gave one
     decided: str  # "one rater", "all agree", "majority" or "adjudicated"
     n_raters: int  # who labeled it; 0 where only an adjudicator did
+
+
+class Raw(NamedTuple):
+    """A row of annotations_raw.csv: a label as it was handed in, and what it became."""
+
+    file: str
+    row: str  # as the spreadsheet numbers it
+    rater: str
+    idx: int | str  # as written where it is no row number
+    caption: str  # this and the next two as written
+    gt_img_idx: str
+    pred_img_idx: str
+    category_written: str
+    subtype_written: str
+    category: str  # that counts; blank where the row counts for nothing
+    ambiguous_subtype: str
+    status: str  # why the row counts for nothing, or that it counts
+    note: str
+    further: str  # cells of other columns: `sure?: yes; who: Ann`
+
+
+class Settings(Record):
+    """Step 4's settings, under their names there."""
+
+    STRICT: bool
+    BOOTSTRAP_ROUNDS: int
+    SEED: int  # where the setting was None, the cache's
+
+
+class Input(Record):
+    """A sheet that was read."""
+
+    sha256: str  # of the file
+    rater: str
+    read_as: str  # "CSV, comma, utf-8-sig", "workbook"
+    rows: int
+    labelled: int  # rows that hold a label
+
+
+class Report(Record):
+    """agreement.json: how far raters agree, and all that went into the merge."""
+
+    settings: Settings
+    checked_against: dict[str, str]  # file -> its SHA-256
+    inputs: dict[str, Input]  # file -> what it held
+    versions: dict[str, str]  # package -> version
+    items: int  # that have a label
+    waiting: int  # items that wait for a decision in adjudicate.csv
+    agreement: dict[str, list[Estimate]]  # level -> coefficients over all raters, then of each pair
+
+
+def clean(items: list[Item], folder: Folder) -> sheets.Table:
+    """annotations_clean.csv."""
+    known = folder.known
+    rows = [
+        Labeled(
+            *(item.idx, known.captions[item.idx], known.positives[item.idx], known.predicted.get(item.idx)),
+            *(*item.choice, item.decided, item.n_raters),
+        )
+        for item in items
+    ]
+    return sheets.Table.of(Labeled, rows)
+
+
+def raw(rated: list[Rating]) -> sheets.Table:
+    """annotations_raw.csv."""
+    return sheets.Table.of(Raw, list(map(_raw, rated)))
+
+
+def read_report(folder: Path) -> Report:
+    """agreement.json of a failure folder. Raises UserError where step 4 did not write it."""
+    return records.read(folder / REPORT, Report, AGAIN)
 
 
 def read(folder: Path, known: Sequence[str] | None) -> list[Labeled]:
@@ -81,3 +158,24 @@ def _labeled(row: dict[str, str]) -> Labeled:
     """A row's cells as a record."""
     numbers = ("idx", "gt_img_idx", "pred_img_idx", "n_raters")
     return Labeled(**row | {name: sheet_reader.whole_number(row[name]) for name in numbers})
+
+
+def _raw(rating: Rating) -> Raw:
+    """A rating as a row of annotations_raw.csv."""
+    cells = {name: rating.written.get(name, "") for name in sheets.COLUMNS}
+    return Raw(
+        file=rating.file,
+        row=rating.row,
+        rater=rating.rater,
+        idx=cells["idx"] if rating.idx is None else rating.idx,
+        caption=cells["caption"],
+        gt_img_idx=cells["gt_img_idx"],
+        pred_img_idx=cells["pred_img_idx"],
+        category_written=cells["category"],
+        subtype_written=cells["ambiguous_subtype"],
+        category=rating.choice.category if rating.choice else "",
+        ambiguous_subtype=rating.choice.subtype if rating.choice else "",
+        status=rating.status,
+        note=cells["note"],
+        further="; ".join(f"{name}: {cell}" for name, cell in rating.further.items()),
+    )

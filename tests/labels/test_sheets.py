@@ -81,7 +81,7 @@ def test_workbook_cells_are_text_and_never_formulas(tmp_path):
         cell = sheet.cell(number, 2)
         assert (cell.data_type, cell.value) == ("s", caption)
         assert sheet.cell(number, 1).value == idx and sheet.cell(number, 1).data_type == "n"
-        assert bool(cell.quotePrefix) == bool(sheets.RUNS.match(caption))
+        assert bool(cell.quotePrefix) == bool(files.RUNS.match(caption))
     assert [cell.value for cell in sheet[1]] == sheets.COLUMNS
 
 
