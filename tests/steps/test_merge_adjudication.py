@@ -13,12 +13,7 @@ def folder(tmp_path) -> Folder:
 
 @pytest.fixture
 def disputed(folder) -> Folder:
-    """Two raters who differ on items 1 and 4 of the overlap, in a folder with a picture of one."""
-    folder.fill("assign_overlap_A", {0: "Count", 1: U, 2: "Object", 3: "Action", 4: "Spatial"})
-    folder.fill("assign_overlap_B", {0: "Count", 1: "Object", 2: "Object", 3: "Action", 4: "Context"})
-    (folder.path / "vis_overlap").mkdir()
-    (folder.path / "vis_overlap" / "fail_1.jpg").write_bytes(b"")
-    return folder
+    return folder.disputed()
 
 
 def test_what_waits_is_laid_side_by_side(disputed):

@@ -13,6 +13,11 @@ def folder(tmp_path) -> Folder:
     return Folder(tmp_path)
 
 
+@pytest.fixture
+def disputed(folder) -> Folder:
+    return folder.disputed()
+
+
 # ---- what is written -----------------------------------------------------------------------------------
 
 

@@ -214,6 +214,14 @@ class Folder:
         else:
             write_sheet(self.path / f"{name}.csv", rows)
 
+    def disputed(self) -> "Folder":
+        """Two raters who differ on items 1 and 4 of the overlap, and a picture of one of them."""
+        self.fill("assign_overlap_A", {0: "Count", 1: U, 2: "Object", 3: "Action", 4: "Spatial"})
+        self.fill("assign_overlap_B", {0: "Count", 1: "Object", 2: "Object", 3: "Action", 4: "Context"})
+        (self.path / "vis_overlap").mkdir()
+        (self.path / "vis_overlap" / "fail_1.jpg").write_bytes(b"")
+        return self
+
     def merge(self, *options) -> running.Run:
         return merge(self.root, "--bootstrap-rounds", 50, *options)
 
