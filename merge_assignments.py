@@ -56,6 +56,7 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     items, waiting = decide(labels, given.adjudicated.choices)
     if not items and not waiting:
         raise UserError(f"no label in {shown(given.folder.path)}/ counts: fill in the sheets or pages first")
+    # Steps 4 and 5 give one interval for a share: that of a draw from so many failures, if that is known.
     basis = shares.Basis(items, len(waiting), given.folder.population)
     return Merge(
         *(labels, items, waiting),
@@ -65,25 +66,25 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     )
 
 
-def tables(given: HandIn, merge: Merge) -> dict[str, Table]:
+def tables(given: HandIn, result: Merge) -> dict[str, Table]:
     """Name -> content of each CSV, in the order in which people look at them."""
-    folder, labels, decided = given.folder, merge.labels, given.adjudicated
+    folder, labels, decided = given.folder, result.labels, given.adjudicated
     return {
-        merged.CLEAN: merged.clean(merge.items, folder),
+        merged.CLEAN: merged.clean(result.items, folder),
         merged.RAW: merged.raw([*given.ratings, *decided.ratings]),
-        shares.DISTRIBUTION: shares.table(merge.distribution),
-        shares.AMBIGUOUS: shares.table(merge.ambiguous),
-        "agreement.csv": levels.coefficients(merge.measured),
+        shares.DISTRIBUTION: shares.table(result.distribution),
+        shares.AMBIGUOUS: shares.table(result.ambiguous),
+        "agreement.csv": levels.coefficients(result.measured),
         "confusion.csv": levels.confusion(labels),
-        "disagreements.csv": levels.disagreements(labels, merge.items, folder),
-        "raters.csv": handed_in.table(merge.raters),
+        "disagreements.csv": levels.disagreements(labels, result.items, folder),
+        "raters.csv": handed_in.table(result.raters),
         "problems.csv": Table(findings.COLUMNS, [problem.cells() for problem in given.problems]),
-        adjudication.NAME: adjudication.table(merge.waiting, decided.filled, labels, folder),
+        adjudication.NAME: adjudication.table(result.waiting, decided.filled, labels, folder),
     }
 
 
-def report(given: HandIn, merge: Merge, settings: merged.Settings) -> merged.Report:
-    """agreement.json: the coefficients, and all that went into this merge."""
+def report(given: HandIn, result: Merge, settings: merged.Settings) -> merged.Report:
+    """agreement.json: the coefficients, and all that went into this result."""
     inputs = {
         sheet.file: merged.Input(
             sha256=files.file_fingerprint(given.folder.path / sheet.file),
@@ -99,9 +100,9 @@ def report(given: HandIn, merge: Merge, settings: merged.Settings) -> merged.Rep
         checked_against=given.folder.sources,
         inputs=inputs,
         versions=files.versions("numpy"),
-        items=len(merge.items),
-        waiting=len(merge.waiting),
-        agreement=merge.measured,
+        items=len(result.items),
+        waiting=len(result.waiting),
+        agreement=result.measured,
     )
 
 
@@ -161,6 +162,7 @@ def say_shares(rows: list[shares.CategoryShare], waiting: int) -> None:
 
 def say_agreement(measured: levels.Measured) -> None:
     """The agreement on the seven categories, in one line."""
+    # The first three are over all raters with any number of ratings; the files have all, with cautions.
     percent, alpha, ac1 = measured[levels.CATEGORY][:3]
     if percent.value is None:
         print(f"Agreement: none to measure, {percent.caution}")
@@ -197,10 +199,12 @@ def main() -> None:
     settings = override(globals())
     at_least(0, BOOTSTRAP_ROUNDS=settings.BOOTSTRAP_ROUNDS, SEED=settings.SEED)
     folder = drawn.read(settings.CACHE_DIR, settings.FAILURE_DIR)
+    # Redraws are those of the study: whoever merges the same sheets gets the same intervals.
     used = settings.but(SEED=folder.seed if settings.SEED is None else settings.SEED)
     given = handed_in.read(folder)
     say_findings(given, settings.STRICT)
 
+    # Everything is computed before the first file is written, so that a failure leaves the last merge whole.
     result = merge(given, used.BOOTSTRAP_ROUNDS, used.SEED)
     written = tables(given, result)
     for name, table in written.items():

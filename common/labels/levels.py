@@ -38,6 +38,7 @@ class Confusion(NamedTuple):
 def measure(labels: Labels, rounds: int, seed: int) -> Measured:
     """Every coefficient at each level, values in six digits. `rounds` bootstrap redraws, from `seed`."""
     raters = raters_of(labels)
+    # Each level has redraws of its own, so that one level's labels don't move another's intervals.
     return {
         level: [
             _rounded(estimate)
@@ -55,6 +56,7 @@ def codes(labels: Labels, raters: list[str], level: str) -> np.ndarray:
     matrix = np.full((len(labels), len(raters)), agreement.MISSING)
     for row, idx in enumerate(sorted(labels)):
         for rater, choice in labels[idx].items():
+            # No name: the rater says nothing at this level, a clear item has no subtype.
             if name := _at(level, choice):
                 matrix[row, place[rater]] = LEVELS[level].index(name)
     return matrix
@@ -98,6 +100,7 @@ def disagreements(labels: Labels, items: list[Item], folder: Folder) -> Table:
         if not differ and len({choice.subtype for choice in given.values()} - {""}) < 2:
             continue
         row = adjudication.side_by_side(idx, folder, found, given)
+        # One that is adjudicated is decided, though its raters still differ.
         row |= {"level": CATEGORY if differ else SUBTYPE, "decided": "waits"}
         if idx in decisions:
             row |= {"decided": decisions[idx].decided, "final": str(decisions[idx].choice)}

@@ -188,7 +188,7 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
     """Rows of a CSV text, by the delimiter under which its header shows most of our columns."""
     found = {}
     for delimiter in DELIMITERS:
-        # Not strict yet: under a wrong delimiter quotes stand in odd places.
+        # Not strict yet: under a wrong delimiter quotes are in odd places.
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
             records = list(enumerate(itertools.islice(reader, HEADER_WITHIN), start=1))
@@ -206,8 +206,8 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
     except csv.Error as error:
         # A quote that isn't closed swallows the rows behind it: none of the file can be trusted then.
         raise _Unreadable(
-            f"has a misplaced double quote near line {reader.line_num} ({error}), so its rows can't be told "
-            'apart. Write a quote inside a cell as "", or save the sheet from a spreadsheet'
+            f"has a misplaced double quote near line {reader.line_num} ({error}), so its rows can't be "
+            'separated. Write a quote inside a cell as "", or save the sheet from a spreadsheet'
         ) from error
     unguarded = [(number, [files.unguarded(cell) for cell in cells]) for number, cells in records]
     sheet = _under_header(unguarded, columns, required)
@@ -276,11 +276,11 @@ def _text(value) -> str:
         return str(value).upper()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    # Control characters stand in the file as _x000D_ and the like.
+    # Control characters are in the file as _x000D_ and the like.
     return re.sub("_x([0-9A-Fa-f]{4})_", lambda match: chr(int(match[1], 16)), str(value))
 
 
-@functools.lru_cache(maxsize=100_000)  # the same few numbers stand in every rater's sheet
+@functools.lru_cache(maxsize=100_000)  # every rater's sheet holds the same few numbers
 def whole_number(text: str) -> int | None:
     """A cell as a whole number: `12`, or `12.0` as spreadsheets write it; None for anything else."""
     match = re.fullmatch(r"\s*(\d{1,9})(?:[.,]0)?\s*", text)  # `1,000` is none: it could be 1 or 1000
