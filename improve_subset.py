@@ -25,6 +25,7 @@ from common.errors import UserError, reported
 from common.fixes import bank as banks
 from common.fixes import hubness, net_effect, placebo, prompts, rerank
 from common.labels import sheet_reader, spellings
+from common.labels.same_caption import compare
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
 from common.retrieval import cache, meta, ranking, text_cache
 from common.settings import PROJECT_DIR, override, shown
@@ -138,12 +139,12 @@ def read_labels(path: Path, captions: list[str]) -> dict[int, str]:
     try:
         rows = sheet_reader.read(path, dict(enumerate(captions)), columns, wanted).rows
     except UserError as error:
-        raise UserError(f"{shown(path)} {error}, or run `python merge_assignments.py` again") from error
+        raise UserError(f"{error}, or run `python merge_assignments.py` again") from error
     labels, other = {}, []
     for row in rows:
         idx = sheet_reader.whole_number(row.cells["idx"])
         known = idx is not None and 0 <= idx < len(captions)
-        if not known or sheet_reader.same_caption(row.cells["caption"], captions[idx]) == "other":
+        if not known or compare(row.cells["caption"], captions[idx]) == "other":
             other.append(row.cells["idx"])
         elif row.cells["category"] in CATEGORY_NAMES:
             labels[idx] = row.cells["category"]

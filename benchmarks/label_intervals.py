@@ -3,19 +3,21 @@
 Run:   python -m benchmarks.label_intervals
 Takes: about ten seconds.
 
-A study is redrawn 1,000 times: 200 failures with true categories, 50 of them labelled by all three annotators
+A study is redrawn 1,000 times: 200 failures with true categories, 50 of them labeled by all three annotators
 and 50 by each alone, every label wrong with probability 15 % (another category, all alike likely). Labels go
 through step 4's own majority, an adjudicator who errs alike decides what waits, and step 4's own intervals
 are asked two things: do they cover the distribution as such annotators label it (the truth sent through the
-error matrix), which they should in 95 % of redraws; and do they cover the truth, which no interval can mend.
+error matrix), which they should in 95 % of redraws; and do they cover the truth, which no interval can fix.
 """
 
 import itertools
 import random
 
-from common.labels import adjudication
+from common.labels import shares
+from common.labels.decisions import decide
+from common.labels.ratings import Choice
+from common.labels.shares import Share
 from common.labels.taxonomy import CATEGORY_NAMES
-from merge_assignments import decide, distribution
 
 # Shares of the kind that COCO's failures have: near half of them ambiguous.
 TRUTH = dict(zip(CATEGORY_NAMES, (0.45, 0.12, 0.08, 0.09, 0.06, 0.08, 0.12), strict=True))
@@ -32,19 +34,19 @@ def heard(truth: str, error_rate: float) -> dict[str, float]:
 
 def decided(row: dict[str, float]) -> dict[str, float]:
     """The same for an item that all three label: the majority's category, else one further person's."""
-    shares = dict.fromkeys(CATEGORY_NAMES, 0.0)
+    expected = dict.fromkeys(CATEGORY_NAMES, 0.0)
     for given in itertools.product(row, repeat=len(RATERS)):
         chance = row[given[0]] * row[given[1]] * row[given[2]]
         most = max(given, key=given.count)
         if 2 * given.count(most) > len(RATERS):
-            shares[most] += chance
+            expected[most] += chance
         else:
             for name in row:
-                shares[name] += chance * row[name]
-    return shares
+                expected[name] += chance * row[name]
+    return expected
 
 
-def as_labelled(error_rate: float) -> dict[str, float]:
+def as_labeled(error_rate: float) -> dict[str, float]:
     """The distribution that such annotators' labels have, were there endless failures."""
     expected = dict.fromkeys(CATEGORY_NAMES, 0.0)
     alone = EACH * len(RATERS) / (SHARED + EACH * len(RATERS))
@@ -56,12 +58,12 @@ def as_labelled(error_rate: float) -> dict[str, float]:
     return expected
 
 
-def redraw(error_rate: float, draw: random.Random) -> list[dict]:
-    """One study's category distribution, as step 4 computes it."""
+def redraw(error_rate: float, draw: random.Random) -> list[Share]:
+    """One study's share of each category, as step 4 computes it."""
 
-    def label(truth: str) -> tuple[str, str]:
+    def label(truth: str) -> Choice:
         wrong = [name for name in CATEGORY_NAMES if name != truth]
-        return (draw.choice(wrong) if draw.random() < error_rate else truth), ""
+        return Choice(draw.choice(wrong) if draw.random() < error_rate else truth, "")
 
     n = SHARED + EACH * len(RATERS)
     truths = draw.choices(list(TRUTH), list(TRUTH.values()), k=n)
@@ -69,27 +71,28 @@ def redraw(error_rate: float, draw: random.Random) -> list[dict]:
     for idx in range(SHARED, n):
         labels[idx] = {RATERS[idx % len(RATERS)]: label(truths[idx])}
     _, waiting = decide(labels, {})
-    items, _ = decide(labels, {idx: {adjudication.RATER: label(truths[idx])} for idx in waiting})
-    return distribution(items, 0)[: len(CATEGORY_NAMES)]
+    items, _ = decide(labels, {idx: label(truths[idx]) for idx in waiting})
+    basis = shares.Basis(items, waiting=0, population=None)  # drawn from endless failures
+    return [row.share for row in shares.of_categories(basis) if row.over == shares.ALL]
 
 
-def covered(studies: list[list[dict]], place: int, share: float) -> float:
+def covered(studies: list[list[Share]], place: int, share: float) -> float:
     """How many studies' intervals of one category hold a share."""
-    return sum(study[place]["low"] <= share <= study[place]["high"] for study in studies) / len(studies)
+    return sum(study[place].low <= share <= study[place].high for study in studies) / len(studies)
 
 
 def main() -> None:
     print(f"{REDRAWS:,} redraws of {SHARED + EACH * len(RATERS)} failures, 95 % intervals; shares in %")
     for error_rate in ERROR_RATES:
         draw = random.Random(11)
-        expected = as_labelled(error_rate)
+        expected = as_labeled(error_rate)
         studies = [redraw(error_rate, draw) for _ in range(REDRAWS)]
         print(f"\nannotators err in {error_rate:.0%} of labels")
-        print(f"{'category':<10} {'truth':>6} {'as labelled':>12} {'bias':>6} {'mean':>6}", end="")
-        print(f" {'covers as labelled':>19} {'covers truth':>13}")
+        print(f"{'category':<10} {'truth':>6} {'as labeled':>12} {'bias':>6} {'mean':>6}", end="")
+        print(f" {'covers as labeled':>19} {'covers truth':>13}")
         rows = []
         for place, name in enumerate(CATEGORY_NAMES):
-            mean = sum(study[place]["share"] for study in studies) / REDRAWS
+            mean = sum(study[place].share for study in studies) / REDRAWS
             rows.append((covered(studies, place, expected[name]), covered(studies, place, TRUTH[name])))
             bias = expected[name] - TRUTH[name]
             print(

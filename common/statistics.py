@@ -1,4 +1,4 @@
-"""Intervals for shares and means of queries that hang together by image."""
+"""Intervals for shares and means: of independent items, of a finite population, of queries by image."""
 
 import math
 
@@ -63,9 +63,9 @@ def clustered_mean(values: np.ndarray, cluster: np.ndarray) -> tuple[float, floa
 def clustered_variance(values: np.ndarray, cluster: np.ndarray) -> float:
     """Variance of the mean of observations that come in clusters of unequal size.
 
-    values (n,) float and cluster (n,) int. The ratio estimator's linearisation (Cochran 1977, eq. 11.12):
+    values (n,) float and cluster (n,) int. The ratio estimator's linearization (Cochran 1977, eq. 11.12):
     m / (m - 1) * sum over the m clusters of (sum of the cluster's residuals)^2 / n^2.
-    Infinite with a single cluster, from which no spread can be told.
+    Infinite with a single cluster, which shows no spread.
     """
     values = np.asarray(values, dtype=float)
     _, cluster = np.unique(cluster, return_inverse=True)

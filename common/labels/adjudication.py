@@ -5,75 +5,88 @@ item, with its cells as they were written.
 """
 
 from collections import defaultdict
-from pathlib import Path
+from typing import NamedTuple
 
-from common.errors import UserError
-from common.labels import ratings, sheet_reader, spellings
-from common.labels.drawn import Study
-from common.settings import shown
+from common.labels import ratings, sheet_reader, sheets, spellings
+from common.labels.drawn import Folder
+from common.labels.findings import Finding
+from common.labels.ratings import Choice, Labels, Rating
 
 NAME = "adjudicate.csv"
 RATER = "adjudicator"
 FINAL = {"final_category": "category", "final_subtype": "ambiguous_subtype"}  # its column -> a sheet's
-ITEM = ["idx", "caption", "gt_img_idx", "pred_img_idx"]
 
 
-def read(study: Study) -> tuple[list[sheet_reader.Row], list[ratings.Rating], list[ratings.Finding]]:
-    """The rows that a person wrote into, the decisions among them, and what is wrong with those.
+class Adjudicated(NamedTuple):
+    """What adjudicate.csv held."""
 
-    Raises UserError where the file can't be read: it could not be rewritten without losing what it holds.
+    filled: list[sheet_reader.Row]  # rows that a person wrote into
+    ratings: list[Rating]  # the decisions among them
+    findings: list[Finding]
+
+    @property
+    def choices(self) -> dict[int, Choice]:
+        """idx -> the decision that counts."""
+        return {idx: given[RATER] for idx, given in ratings.one_each(self.ratings).items()}
+
+
+def read(folder: Folder) -> Adjudicated:
+    """What people decided, and what is wrong with it.
+
+    Raises SheetError where the file can't be read: it could not be rewritten without losing what it holds.
     """
-    path = study.folder / NAME
+    path = folder.path / NAME
     if not path.is_file():
-        return [], [], []
+        return Adjudicated([], [], [])
     columns = {key: name for key, name in spellings.COLUMN_TABLE.items() if name not in FINAL.values()}
     columns |= {spellings.squeezed(name): plain for name, plain in FINAL.items()}
-    try:
-        rows = sheet_reader.read(path, study.known.captions, columns).rows
-    except UserError as error:
-        raise UserError(f"{shown(path)} {error}. It was left as it is") from error
-    filled = [row for row in rows if ratings.is_labelled(row) or row.cells.get("note")]
-    rated, findings = [], []
-    for row in filter(ratings.is_labelled, filled):
-        rating, found = ratings.rate(row, NAME, RATER, study.known)
-        rated.append(rating)
+    rows = sheet_reader.read(path, folder.known.captions, columns, otherwise=". It was left as it is").rows
+    filled = [row for row in rows if ratings.is_labeled(row) or row.cells.get("note")]
+    decided, findings = [], []
+    for row in filter(ratings.is_labeled, filled):
+        rating, found = ratings.rate(row, NAME, RATER, folder.known)
+        decided.append(rating)
         findings += found
-    return filled, rated, findings + ratings.set_clashes_aside(rated)
+    decided, clashes = ratings.set_clashes_aside(decided)
+    return Adjudicated(filled, decided, findings + clashes)
 
 
-def table(
-    waiting: list[int], filled: list[sheet_reader.Row], labels: ratings.Labels, study: Study
-) -> list[dict]:
-    """Rows for the rewritten file: what waits, and every row that a person wrote into, by idx."""
-    pictures = pictures_of(study.folder)
-    by_idx = {idx: [side_by_side(idx, study, pictures, labels[idx])] for idx in waiting}
+def columns(labels: Labels) -> list[str]:
+    """The columns that show an item to a person, one of them for each rater."""
+    return [*sheets.ITEM, "picture", *(f"label_{rater}" for rater in ratings.raters_of(labels))]
+
+
+def table(waiting: list[int], filled: list[sheet_reader.Row], labels: Labels, folder: Folder) -> sheets.Table:
+    """The rewritten file: what waits, and every row that a person wrote into, by idx."""
+    pictures = sheets.pictures(folder.path)
+    by_idx = {idx: [side_by_side(idx, folder, pictures, labels[idx])] for idx in waiting}
     kept = defaultdict(list)
     for row in filled:
         idx = sheet_reader.whole_number(row.cells["idx"])
-        cells = row.further | {name: row.cells.get(name, "") for name in ITEM}
-        if idx in study.known.captions:
-            cells |= side_by_side(idx, study, pictures, labels.get(idx, {}))
+        cells = row.further | {name: row.cells.get(name, "") for name in sheets.ITEM}
+        if idx in folder.known.captions:
+            cells |= side_by_side(idx, folder, pictures, labels.get(idx, {}))
         cells |= {name: row.cells.get(plain, "") for name, plain in FINAL.items()}
         # A row whose idx can't be read goes to the end.
-        kept[study.known.last + 1 if idx is None else idx].append(cells | {"note": row.cells.get("note", "")})
+        at = folder.known.last + 1 if idx is None else idx
+        kept[at].append(cells | {"note": row.cells.get("note", "")})
     by_idx |= kept
-    return [cells for idx in sorted(by_idx) for cells in by_idx[idx]]
-
-
-def pictures_of(folder: Path) -> dict[str, str]:
-    """File name -> path of each picture that step 2 drew, seen from the failure folder."""
-    return {path.name: f"{path.parent.name}/{path.name}" for path in sorted(folder.glob("vis_*/fail_*.jpg"))}
+    item = columns(labels)
+    further = dict.fromkeys(name for row in filled for name in row.further if name not in item)
+    return sheets.Table(
+        [*item, *FINAL, "note", *further], [cells for idx in sorted(by_idx) for cells in by_idx[idx]]
+    )
 
 
 def side_by_side(
-    idx: int, study: Study, pictures: dict[str, str], given: dict[str, tuple[str, str]]
+    idx: int, folder: Folder, pictures: dict[int, str], given: dict[str, Choice]
 ) -> dict[str, object]:
     """What a person needs to judge an item: its caption, its picture, and each rater's label."""
     cells = {
         "idx": idx,
-        "caption": study.known.captions[idx],
-        "gt_img_idx": study.known.positives[idx],
-        "pred_img_idx": study.known.predicted.get(idx, ""),
-        "picture": pictures.get(f"fail_{idx}.jpg", ""),
+        "caption": folder.known.captions[idx],
+        "gt_img_idx": folder.known.positives[idx],
+        "pred_img_idx": folder.known.predicted.get(idx, ""),
+        "picture": pictures.get(idx, ""),
     }
-    return cells | {f"label_{rater}": ratings.label(*of) for rater, of in given.items()}
+    return cells | {f"label_{rater}": str(choice) for rater, choice in given.items()}

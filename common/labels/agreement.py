@@ -1,7 +1,7 @@
 """How far raters agree on nominal labels: five coefficients, each with a bootstrap interval over items.
 
 Ratings come as a matrix (n_items, n_raters) of label codes 0 .. q-1, with `MISSING` where a rater gave none.
-Only items with two or more ratings tell anything about agreement; the others play no part in any figure.
+Only items with two or more ratings say anything about agreement; the others play no part in any value.
 
 Every coefficient depends on an item only through its pattern of ratings, so it is written as a function of
 how often each pattern occurs. A bootstrap round redraws those frequencies (one multinomial draw), and all
@@ -11,9 +11,12 @@ rounds are computed in one matrix product: 2,000 rounds cost about as much as on
 import functools
 import itertools
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from common.records import Record, replace
 
 MISSING = -1
 SMALL = 50  # items; below that a nominal alpha is known to about -+0.12 at best
@@ -24,18 +27,57 @@ WEAK, GOOD, GRADE = 0.4, 0.6, 0.2
 UNDEFINED_ROUNDS = 0.05  # share of redraws without a value above which no interval is given
 CELLS_AT_ONCE = 4_000_000  # of the (rounds, patterns) array of weights: 32 MB
 
+Formulas = dict[str, Callable[..., np.ndarray]]  # statistic -> its formula
 
-class Estimate(NamedTuple):
-    """One coefficient: `value`, `low` and `high` are None where they are undefined; `caution` says why."""
+
+class Estimate(Record):
+    """One coefficient of some raters; agreement.json holds it under these names."""
 
     over: str  # "all raters" or "pair"
     statistic: str
-    raters: str
+    raters: str  # "A, B, C"
     n_items: int
-    value: float | None
-    low: float | None
+    value: float | None  # None where it is undefined
+    low: float | None  # of the 95 % interval; None where there is none
     high: float | None
-    caution: str
+    caution: str  # what to beware of, and why a value is undefined; often blank
+
+
+class Redraws(NamedTuple):
+    """How often the items are drawn again for an interval."""
+
+    rounds: int
+    seed: list[int]
+
+    def seeded(self, number: int) -> "Redraws":
+        """As many others, from a seed of their own."""
+        return Redraws(self.rounds, [*self.seed, number])
+
+
+class _Raters(NamedTuple):
+    """Whose agreement is measured, and on which labels."""
+
+    over: str  # "all raters" or "pair"
+    names: str  # "A, B, C"
+    labels: list[str]  # (q,) that they could choose from
+
+    def undefined(self, formulas: Iterable[str], why: str) -> list[Estimate]:
+        """Estimates where there is nothing to measure."""
+        blank = {"n_items": 0, "value": None, "low": None, "high": None, "caution": why}
+        return [Estimate(over=self.over, statistic=name, raters=self.names, **blank) for name in formulas]
+
+
+class _Patterns(NamedTuple):
+    """The distinct ways in which items were rated: p of them."""
+
+    weights: np.ndarray  # (p,) int, items of each pattern
+    several: np.ndarray  # (p,) bool, whether it has two or more ratings
+    used: np.ndarray  # (q,) int, ratings under each label, of items with two or more
+
+    @property
+    def n(self) -> int:
+        """Items with two or more ratings."""
+        return int(self.weights[self.several].sum())
 
 
 # Coefficients of frequency tables; `weights` may have leading axes (bootstrap rounds).
@@ -109,6 +151,14 @@ def gwet_ac1(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return _ratio(percent_agreement(counts, weights) - chance, 1 - chance)
 
 
+# Those that take any number of ratings an item.
+ANY_NUMBER: Formulas = {
+    "percent agreement": percent_agreement,
+    "Krippendorff's alpha": krippendorff_alpha,
+    "Gwet's AC1": gwet_ac1,
+}
+
+
 def _several(counts: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The patterns of two or more ratings, which alone tell of agreement, and their weights."""
     several = counts.sum(-1) > 1
@@ -121,39 +171,33 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
 
 
-def assess(
-    matrix: np.ndarray, raters: list[str], labels: list[str], rounds: int, seed: list[int]
-) -> list[Estimate]:
+def assess(matrix: np.ndarray, raters: list[str], labels: list[str], redraws: Redraws) -> list[Estimate]:
     """Every coefficient of one matrix of ratings, over all raters and for each pair.
 
     matrix (n_items, n_raters) of codes into `labels`, or MISSING. Percent agreement, alpha and AC1 take all
     items with two or more ratings; Fleiss' kappa those that every rater rated who shares an item with
-    another; Cohen's kappa the items of each pair. `rounds` bootstrap redraws of the items, those with one
-    rating apart, since a study fixes how many are shared. They are seeded from `seed` and a pair's names, so
-    that a further rater doesn't move the intervals of the pairs before.
+    another; Cohen's kappa the items of each pair. Items with one rating are redrawn apart from the others,
+    since a study fixes how many are shared. Redraws are seeded from their seed and a pair's names, so that a
+    further rater doesn't move the intervals of the pairs before.
     """
     rated = matrix[(matrix != MISSING).any(1)]
     shared = matrix[(matrix != MISSING).sum(1) >= 2]
     taking_part = np.flatnonzero((shared != MISSING).any(0))
-    together = ", ".join(raters[rater] for rater in taking_part)
+    everybody = _Raters("all raters", ", ".join(raters[rater] for rater in taking_part), labels)
     complete = shared[(shared[:, taking_part] != MISSING).all(1)]
-    any_number = {
-        "percent agreement": percent_agreement,
-        "Krippendorff's alpha": krippendorff_alpha,
-        "Gwet's AC1": gwet_ac1,
-    }
     if len(raters) < 2:
         nothing = "only one rater: agreement takes two" if raters else "no rating"
     else:
         nothing = "no item has labels of two raters at this level"
     incomplete = "no item has labels of all raters at this level" if len(shared) else nothing
-    estimates = _overall(any_number, together, rated, labels, rounds, seed, nothing)
+    estimates = _overall(ANY_NUMBER, rated, everybody, redraws, nothing)
+    # Of another seed than the others, since its items are others too.
     fleiss = {"Fleiss' kappa": fleiss_kappa}
-    estimates += _overall(fleiss, together, complete, labels, rounds, [*seed, 1], incomplete)
+    estimates += _overall(fleiss, complete, everybody, redraws.seeded(1), incomplete)
     for first, second in itertools.combinations(range(len(raters)), 2):
         pair = matrix[:, [first, second]]
         pair = pair[(pair != MISSING).all(1)]
-        estimates += _pair(f"{raters[first]}, {raters[second]}", pair, labels, rounds, seed)
+        estimates += _pair(pair, _Raters("pair", f"{raters[first]}, {raters[second]}", labels), redraws)
     return estimates
 
 
@@ -168,72 +212,63 @@ def pair_table(pair: np.ndarray, q: int) -> np.ndarray:
 
 
 def _overall(
-    formulas: dict, raters: str, matrix: np.ndarray, labels: list[str], rounds: int, seed: list[int], why: str
+    formulas: Formulas, matrix: np.ndarray, raters: _Raters, redraws: Redraws, why: str
 ) -> list[Estimate]:
-    """Coefficients over many raters, from the distinct patterns of label counts."""
-    counts, weights = np.unique(label_counts(matrix, len(labels)), axis=0, return_counts=True)
+    """Coefficients over many raters, from the distinct patterns of label counts; `why` there are none."""
+    counts, weights = np.unique(label_counts(matrix, len(raters.labels)), axis=0, return_counts=True)
     several = counts.sum(1) > 1
     if not several.any():
-        return [Estimate("all raters", name, raters, 0, None, None, None, why) for name in formulas]
+        return raters.undefined(formulas, why)
     bound = {name: functools.partial(formula, counts) for name, formula in formulas.items()}
-    used = weights[several] @ counts[several]
-    return _estimates(bound, "all raters", raters, weights, several, used, labels, rounds, seed)
+    patterns = _Patterns(weights, several, weights[several] @ counts[several])
+    return _estimates(bound, raters, patterns, redraws)
 
 
-def _pair(raters: str, pair: np.ndarray, labels: list[str], rounds: int, seed: list[int]) -> list[Estimate]:
+def _pair(pair: np.ndarray, raters: _Raters, redraws: Redraws) -> list[Estimate]:
     """Percent agreement and Cohen's kappa of two raters: their patterns are a confusion table's cells."""
-    q = len(labels)
+    q = len(raters.labels)
     formulas = {
         "percent agreement": lambda cells: _ratio(cells[..., :: q + 1].sum(-1), cells.sum(-1)),
         "Cohen's kappa": lambda cells: cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
     }
     if not len(pair):
-        why = "no item has labels of both at this level"
-        return [Estimate("pair", name, raters, 0, None, None, None, why) for name in formulas]
+        return raters.undefined(formulas, "no item has labels of both at this level")
     table = pair_table(pair, q)
-    seed = [*seed, zlib.crc32(raters.encode("utf-8"))]  # Python's own hash differs from run to run
-    several, used = np.ones(q * q, bool), table.sum(0) + table.sum(1)
-    return _estimates(formulas, "pair", raters, table.ravel(), several, used, labels, rounds, seed)
+    patterns = _Patterns(table.ravel(), np.ones(q * q, bool), table.sum(0) + table.sum(1))
+    # Python's own hash differs from run to run.
+    return _estimates(formulas, raters, patterns, redraws.seeded(zlib.crc32(raters.names.encode("utf-8"))))
 
 
-def _estimates(
-    formulas: dict,
-    over: str,
-    raters: str,
-    weights: np.ndarray,
-    several: np.ndarray,
-    used: np.ndarray,
-    labels: list[str],
-    rounds: int,
-    seed: list[int],
-) -> list[Estimate]:
+def _estimates(formulas: Formulas, raters: _Raters, patterns: _Patterns, redraws: Redraws) -> list[Estimate]:
     """Values of several coefficients with their intervals, from the same bootstrap redraws.
 
-    weights (p,): items of each pattern; several (p,): whether it has two or more ratings; used (q,): ratings
-    under each label; a formula takes weights (..., p).
+    A formula takes weights (..., p).
     """
     redrawn = {name: [] for name in formulas}
-    for drawn in _redraws(weights, several, rounds, seed):
+    for drawn in _redrawn(patterns, redraws):
         for name, formula in formulas.items():
             redrawn[name].append(formula(drawn))
-    n = int(weights[several].sum())
     estimates = []
     for name, formula in formulas.items():
-        value, rounds_of = float(formula(weights)), np.concatenate([*redrawn[name], []])
-        low, high, caution = _interval(rounds_of) if not np.isnan(value) else (None, None, "")
-        cautions = [caution, *_cautions(name, n, value, low, high, used, labels)]
+        value, low, high, missing = float(formula(patterns.weights)), None, None, ""
+        if not np.isnan(value):
+            low, high, missing = _interval(np.concatenate([*redrawn[name], []]))
+        head = {"over": raters.over, "statistic": name, "raters": raters.names, "n_items": patterns.n}
         value = None if np.isnan(value) else value
-        caution = "; ".join(filter(None, cautions))
-        estimates.append(Estimate(over, name, raters, n, value, low, high, caution))
+        estimate = Estimate(**head, value=value, low=low, high=high, caution="")
+        cautions = filter(None, [missing, *_cautions(estimate, patterns.used, raters.labels)])
+        estimates.append(replace(estimate, caution="; ".join(cautions)))
     return estimates
 
 
-def _redraws(weights: np.ndarray, several: np.ndarray, rounds: int, seed: list[int]):
+def _redrawn(patterns: _Patterns, redraws: Redraws) -> Iterator[np.ndarray]:
     """Yield bootstrap redraws of the items as weights of their patterns: (some rounds, p) at a time."""
-    parts = [(part, np.random.default_rng([*seed, of])) for of, part in enumerate((several, ~several))]
+    weights = patterns.weights
+    halves = (patterns.several, ~patterns.several)
+    parts = [(part, np.random.default_rng([*redraws.seed, number])) for number, part in enumerate(halves)]
     at_once = max(1, CELLS_AT_ONCE // len(weights))
-    for start in range(0, rounds, at_once):
-        drawn = np.zeros((min(at_once, rounds - start), len(weights)))
+    for start in range(0, redraws.rounds, at_once):
+        drawn = np.zeros((min(at_once, redraws.rounds - start), len(weights)))
         for part, generator in parts:
             n = int(weights[part].sum())
             if n:
@@ -253,21 +288,14 @@ def _interval(redrawn: np.ndarray) -> tuple[float | None, float | None, str]:
     return float(low), float(high), ""
 
 
-def _cautions(
-    name: str,
-    n: int,
-    value: float,
-    low: float | None,
-    high: float | None,
-    used: np.ndarray,
-    labels: list[str],
-) -> list[str]:
-    """What a reader of one coefficient should beware of, in plain words."""
-    commonest = int(np.argmax(used))
-    if np.isnan(value):
+def _cautions(estimate: Estimate, used: np.ndarray, labels: list[str]) -> list[str]:
+    """What a reader of one coefficient should beware of. used (q,): ratings under each of `labels`."""
+    commonest, n = int(np.argmax(used)), estimate.n_items
+    if estimate.value is None:
         return [
             f"undefined: every rating is {labels[commonest]}, so chance alone agrees; see percent agreement"
         ]
+    low, high = estimate.low, estimate.high
     cautions = []
     if n < SMALL:
         cautions.append(f"only {n} item{'s' if n > 1 else ''}")
@@ -275,7 +303,7 @@ def _cautions(
         cautions.append(
             f"the {n} items don't differ in agreement, so the interval can't show what others would do"
         )
-    if name == "percent agreement":
+    if estimate.statistic == "percent agreement":
         return cautions
     if low is not None and high - low > GRADE and low < GOOD and high > WEAK:
         cautions.append("the interval is too wide to tell weak agreement from good")

@@ -1,115 +1,102 @@
-"""What was drawn for labelling, and what every handed-in row is checked against."""
+"""What was drawn for labeling, and what every handed-in row is checked against."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from common import files
 from common.errors import UserError
-from common.labels import sheet_reader, spellings
-from common.labels.ratings import Known, short
+from common.labels import manifest, same_caption, sheet_reader, spellings
+from common.labels.ratings import Known
+from common.labels.sheets import BACKUP, OVERLAP
 from common.retrieval import meta
 from common.settings import shown
 
 SAMPLES = "failure_samples.csv"
 NEEDED = ("idx", "caption", "gt_img_idx", "pred_img_idx")
-MANIFEST = "manifest.json"
 
 
-class Study(NamedTuple):
-    """A failure folder with what is known of its items.
+class Folder(NamedTuple):
+    """A failure folder with what is known of its items."""
 
-    `parts`: idx -> the sheet it was drawn for (`A`, `overlap`, `backup`). `sources`: file -> SHA-256.
-    """
-
-    folder: Path
+    path: Path
     known: Known
-    parts: dict[int, str]
-    seed: int
-    sources: dict[str, str]
-    notes: list[str]
+    parts: dict[int, str]  # idx -> the sheet it was drawn for: `A`, OVERLAP, BACKUP
+    seed: int  # of the cache or, without one, of the draw
+    population: int | None  # failures that the items were drawn from; None where no manifest says it
+    sources: dict[str, str]  # file that rows are checked against -> its SHA-256
+    notes: list[str]  # what is odd about the folder
 
     @property
     def annotators(self) -> list[str]:
-        """Those for whom a sheet of their own was drawn."""
-        return sorted(set(self.parts.values()) - {"overlap", "backup", ""})
+        """The annotators that a sheet of their own was drawn for."""
+        return sorted(set(self.parts.values()) - {OVERLAP, BACKUP, ""})
 
 
-def read(cache_dir: Path, failure_dir: Path) -> Study:
+class _Samples(NamedTuple):
+    """failure_samples.csv: what it says of each drawn failure, by idx."""
+
+    captions: dict[int, str]
+    positives: dict[int, int | None]
+    predicted: dict[int, int | None]
+    parts: dict[int, str]
+
+
+def read(cache_dir: Path, failure_dir: Path) -> Folder:
     """Captions and image rows from the cache's meta file or, without a cache, from failure_samples.csv.
 
-    Raises UserError where neither is there, and where the two don't belong together.
+    Raises UserError where neither was found, and where the two don't belong together.
     """
     if meta.find_or_none(cache_dir) is None:
-        for folder in meta.places(failure_dir):
-            if (folder / SAMPLES).is_file():
-                return _without_cache(folder)
+        for path in meta.places(failure_dir):
+            if (path / SAMPLES).is_file():
+                return _without_cache(path)
     meta_file = meta.find(cache_dir)
     cache = meta.read(meta_file)
-    folder = meta.own_folder(failure_dir, cache)
-    captions = dict(enumerate(cache.captions))
-    positives = dict(enumerate(cache.gt_img_index))
-    sources, notes, samples = {shown(meta_file): files.file_fingerprint(meta_file)}, [], {}
-    if (folder / SAMPLES).is_file():
-        samples = _samples(folder / SAMPLES, captions)
-        sources[shown(folder / SAMPLES)] = files.file_fingerprint(folder / SAMPLES)
-        _check_same_cache(samples, captions, folder, meta_file)
-    made_from = (
-        files.read_json(folder / MANIFEST).get("fingerprint") if (folder / MANIFEST).is_file() else None
-    )
-    if made_from not in (None, cache.fingerprint):
+    path = meta.own_folder(failure_dir, cache)
+    captions, positives = dict(enumerate(cache.captions)), dict(enumerate(cache.gt_img_index))
+    sources = {shown(meta_file): files.file_fingerprint(meta_file)}
+    samples = _Samples({}, {}, {}, {})
+    if (path / SAMPLES).is_file():
+        samples = _samples(path / SAMPLES, captions)
+        sources[shown(path / SAMPLES)] = files.file_fingerprint(path / SAMPLES)
+        otherwise = "move the folder's files away and run `python failure.py`"
+        same_caption.check(path / SAMPLES, samples.captions.items(), captions, otherwise)
+    drawn, notes = manifest.read_or_none(path), []
+    if drawn and drawn.fingerprint != cache.fingerprint:
         notes.append(
-            f"{shown(folder)}/ was made from the cache {made_from}, but {shown(meta_file)} is "
-            f"{cache.fingerprint}: rows count where their captions agree"
+            f"{shown(path)}/ was made from another cache ({drawn.fingerprint}, now {cache.fingerprint}): "
+            "only rows whose captions match are used"
         )
-    known = Known(captions, positives, _predicted(samples), frozenset(samples) or None, len(captions) - 1)
-    return Study(folder, known, _parts(samples), cache.seed, sources, notes)
+    known = Known(
+        captions, positives, samples.predicted, frozenset(samples.captions) or None, len(captions) - 1
+    )
+    population = drawn.failures if drawn else None
+    return Folder(path, known, samples.parts, cache.seed, population, sources, notes)
 
 
-def _without_cache(folder: Path) -> Study:
+def _without_cache(path: Path) -> Folder:
     """The same from failure_samples.csv alone, which holds all that the checks need of the drawn failures."""
-    samples = _samples(folder / SAMPLES, {})
-    captions = {idx: row["caption"] for idx, row in samples.items()}
-    positives = {idx: sheet_reader.whole_number(row["gt_img_idx"]) for idx, row in samples.items()}
-    known = Known(captions, positives, _predicted(samples), frozenset(samples), max(samples))
-    sources = {shown(folder / SAMPLES): files.file_fingerprint(folder / SAMPLES)}
-    notes = [f"no cache is here: rows were checked by {SAMPLES}"]
-    made_with = files.read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    seed = made_with.get("settings", {}).get("SEED", 0)
-    return Study(folder, known, _parts(samples), seed, sources, notes)
+    samples, drawn = _samples(path / SAMPLES, {}), manifest.read_or_none(path)
+    every = frozenset(samples.captions)
+    known = Known(samples.captions, samples.positives, samples.predicted, every, max(every))
+    sources = {shown(path / SAMPLES): files.file_fingerprint(path / SAMPLES)}
+    notes = [f"no cache was found: rows were checked against {SAMPLES} alone"]
+    seed, population = (drawn.settings.SEED, drawn.failures) if drawn else (0, None)
+    return Folder(path, known, samples.parts, seed, population, sources, notes)
 
 
-def _samples(path: Path, captions: dict[int, str]) -> dict[int, dict[str, str]]:
-    """idx -> cells of failure_samples.csv. Raises UserError where it can't be read or lists no failure."""
+def _samples(path: Path, known: Mapping[int, str]) -> _Samples:
+    """failure_samples.csv. Raises UserError where it can't be read or lists no failure."""
     columns = {spellings.squeezed(name): name for name in (*NEEDED, "part")}
-    try:
-        rows = sheet_reader.read(path, captions, columns, NEEDED).rows
-    except UserError as error:
-        raise UserError(f"{shown(path)} {error}, or run `python failure.py` again") from error
-    samples = {sheet_reader.whole_number(row.cells["idx"]): row.cells for row in rows}
-    if not samples or None in samples:
-        raise UserError(f"{shown(path)} lists no failures by idx: run `python failure.py` again")
-    return samples
-
-
-def _check_same_cache(samples: dict, captions: dict[int, str], folder: Path, meta_file: Path) -> None:
-    """Raise UserError where failure_samples.csv was drawn from other captions than the cache's."""
-    other = [
-        idx
-        for idx, row in samples.items()
-        if sheet_reader.same_caption(row["caption"], captions.get(idx, "")) == "other"
-    ]
-    if other:
-        raise UserError(
-            f"{shown(folder / SAMPLES)} was drawn from another cache than {shown(meta_file)}: "
-            f"{len(other)} of {len(samples)} captions differ, for example idx {other[0]}, "
-            f"{short(samples[other[0]]['caption'])!r}. Put that cache back, or move the folder's files away "
-            "and run `python failure.py`"
-        )
-
-
-def _predicted(samples: dict[int, dict[str, str]]) -> dict[int, int]:
-    return {idx: sheet_reader.whole_number(row["pred_img_idx"]) for idx, row in samples.items()}
-
-
-def _parts(samples: dict[int, dict[str, str]]) -> dict[int, str]:
-    return {idx: row.get("part", "") for idx, row in samples.items()}
+    again = "run `python failure.py` again"
+    rows = [row.cells for row in sheet_reader.read(path, known, columns, NEEDED, f", or {again}").rows]
+    by_idx = {sheet_reader.whole_number(row["idx"]): row for row in rows}
+    if not by_idx or None in by_idx:
+        raise UserError(f"{shown(path)} lists no failures by idx: {again}")
+    positives, predicted = (
+        {idx: sheet_reader.whole_number(row[name]) for idx, row in by_idx.items()}
+        for name in ("gt_img_idx", "pred_img_idx")
+    )
+    captions = {idx: row["caption"] for idx, row in by_idx.items()}
+    return _Samples(captions, positives, predicted, {idx: row.get("part", "") for idx, row in by_idx.items()})

@@ -1,66 +1,71 @@
 """From the rows of filled sheets to ratings: who gave them, what is wrong with each, which ones clash."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from common.labels import sheet_reader, spellings
+from common.labels import same_caption, sheet_reader, spellings
+from common.labels.findings import Finding
+from common.labels.sheets import BACKUP, OVERLAP
 
 TABLES = (".csv", ".xlsx")
 # Tables that people save by mistake. Left unread they would be labels lost without a word.
 OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".fods", ".numbers", ".tsv", ".txt")
 # What browsers and file managers add to the name of a second copy.
 COPY = re.compile(r"(\s*\(\d+\)| ?- (copy|kopie|副本)( ?\(\d+\))?| copy( \d+)?)+$", re.IGNORECASE)
-NO_LETTER = {"overlap": "overlap", "backup": "backup"}  # sheet -> rater, where a name has no letter
-ROWS_NAMED = 100  # in one line of a message
-# From this many rows, and this share of a file's rows, wrong captions mean another sample, not slips.
-FOREIGN_ROWS, FOREIGN_SHARE = 3, 0.1
+OWN, PAGE = "own", "page"  # kinds of sheets, besides OVERLAP and BACKUP
+NO_LETTER = (OVERLAP, BACKUP)  # sheets whose names may lack a letter; their rater is then called the same
 DOUBLE_ITEMS = 10  # two people seldom agree on so many items in every subtype
-Labels = dict[int, dict[str, tuple[str, str]]]  # idx -> rater -> (category, subtype)
+
+
+class Choice(NamedTuple):
+    """A label as one person gave it to one item."""
+
+    category: str
+    subtype: str  # blank for other categories than Ambiguous, and where none was given
+
+    def __str__(self) -> str:
+        """`Ambiguous (nearduplicate)`, `Count`."""
+        return f"{self.category} ({self.subtype})" if self.subtype else self.category
+
+
+Labels = dict[int, dict[str, Choice]]  # idx -> rater -> what the rater chose; both in ascending order
 
 
 class Known(NamedTuple):
-    """What is known of each caption, by `idx`; `predicted` may lack some, `last` is the largest idx."""
+    """What is known of each caption, by `idx`."""
 
     captions: Mapping[int, str]
-    positives: Mapping[int, int]
-    predicted: Mapping[int, int]
-    drawn: frozenset[int] | None  # those that may be labelled; None: all
-    last: int
+    positives: Mapping[int, int]  # image row of the caption's own image
+    predicted: Mapping[int, int]  # image row of the retrieved image; may lack some captions
+    drawn: frozenset[int] | None  # those that may be labeled; None: all
+    last: int  # the largest idx
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rating:
-    """One row of a sheet that holds a label: what was written and what it became.
-
-    `category` is blank as long as the row counts for nothing; `status` says why, or that it counts.
-    """
+    """One row of a sheet that holds a label: what was written and what it became."""
 
     file: str
-    row: str
+    row: str  # as the spreadsheet numbers it
     rater: str
-    idx: int | None
-    written: dict[str, str]
-    further: dict[str, str]
-    category: str = ""
-    subtype: str = ""
-    status: str = ""
+    idx: int | None  # None where the cell holds no row number
+    written: dict[str, str]  # cells by our column name
+    further: dict[str, str]  # cells of other columns, by the sheet's own name
+    choice: Choice | None = None  # None as long as the row counts for nothing
+    status: str = ""  # why it counts for nothing, or that it counts
 
+    def struck(self, why: str) -> "Rating":
+        """The same as a row that counts for nothing."""
+        return replace(self, choice=None, status=why)
 
-class Finding(NamedTuple):
-    """Something to tell about one row (or, with `row` blank, one file). A problem unless `is_report`."""
-
-    file: str
-    row: str
-    rater: str
-    column: str
-    value: str
-    what: str
-    nearest: str = ""
-    is_report: bool = False
+    @property
+    def place(self) -> str:
+        """`assign_A.csv row 5`."""
+        return f"{self.file} row {self.row}"
 
 
 def is_sheet(path: Path) -> bool:
@@ -72,38 +77,37 @@ def not_read(path: Path) -> Finding | None:
     """What to say of a file that looks handed in but isn't read: an .ods, say, a `Copy of assign_A.csv`."""
     name, suffix = path.name.casefold(), path.suffix.casefold()
     if name.startswith("assign_") and suffix in OTHER_TABLES:
-        return Finding(path.name, "", "", "", "", "can't be read: save it as .csv or .xlsx")
+        return Finding.of_file(path.name, "can't be read: save it as .csv or .xlsx")
     elsewhere = "assign" in name and not name.startswith(("assign_", ".", "~"))
     if elsewhere and suffix in TABLES + OTHER_TABLES:
         what = "was not read, since its name doesn't begin with assign_"
-        return Finding(path.name, "", "", "", "", what, is_report=True)
+        return Finding.of_file(path.name, what, is_report=True)
     return None
 
 
 def who(path: Path, annotators: list[str]) -> tuple[str, str] | None:
-    """(sheet, rater) by a file's name: `assign_page_A (1).csv` -> ("page", "A"); None where it isn't clear.
+    """(kind of sheet, rater) by a file's name: `assign_page_A (1).csv` -> (PAGE, "A"); None where unclear.
 
-    The sheet is "own", "overlap", "page" or "backup". An overlap or backup sheet without a letter has a
-    rater of that name. One letter counts as a capital, a longer name as one of `annotators` or in small
-    letters.
+    An overlap or backup sheet without a letter has a rater of that name. One letter counts as a capital, a
+    longer name as one of `annotators` or in small letters.
     """
     stem = COPY.sub("", path.stem)[len("assign_") :].strip()
-    sheet, _, name = stem.partition("_")
-    if sheet.casefold() not in ("overlap", "page", "backup"):
-        sheet, name = "own", stem
-    sheet, name = sheet.casefold(), name.strip()
-    if not name and sheet in NO_LETTER:
-        return sheet, NO_LETTER[sheet]
+    kind, _, name = stem.partition("_")
+    if kind.casefold() not in (OVERLAP, PAGE, BACKUP):
+        kind, name = OWN, stem
+    kind, name = kind.casefold(), name.strip()
+    if not name and kind in NO_LETTER:
+        return kind, kind
     for annotator in annotators:
         if name.casefold() == annotator.casefold():
-            return sheet, annotator
+            return kind, annotator
     # An unknown name of several words (`A_final`, `A v2`) would make a second rater of A.
     if not re.fullmatch(r"[^\W_]+", name):
         return None
-    return sheet, name.upper() if len(name) == 1 else name.casefold()
+    return kind, name.upper() if len(name) == 1 else name.casefold()
 
 
-def is_labelled(row: sheet_reader.Row) -> bool:
+def is_labeled(row: sheet_reader.Row) -> bool:
     """Whether a person wrote a label into a row (a note alone is none).
 
     So does a row with no row number, whatever it holds: a line that broke in two has its label elsewhere.
@@ -114,33 +118,37 @@ def is_labelled(row: sheet_reader.Row) -> bool:
 
 
 def rate(row: sheet_reader.Row, file: str, rater: str, known: Known) -> tuple[Rating, list[Finding]]:
-    """Turn a labelled row into a rating. A row that isn't what it says counts for nothing.
+    """Turn a labeled row into a rating. A row that isn't what it says counts for nothing.
 
-    An unknown subtype, or one beside another category than Ambiguous, costs the subtype alone.
+    An unknown subtype, or one next to another category than Ambiguous, costs the subtype alone.
     """
-    idx = sheet_reader.whole_number(row.cells["idx"])
-    rating = Rating(file, row.number, rater, idx, row.cells, row.further)
-    findings = _identity(rating, known)
-    if not any(not finding.is_report for finding in findings):
-        findings += _label(rating)  # of a row that isn't what it says, the label may be anybody's
+    rating = _unrated(row, file, rater)
+    choice, findings = None, _identity(rating, known)
+    # Of a row that isn't what it says, the label may be anybody's.
+    if all(finding.is_report for finding in findings):
+        choice, more = _choice(rating)
+        findings += more
     problems = [finding for finding in findings if not finding.is_report]
-    if rating.category:
-        rating.status = "counted without its subtype" if problems else "counted"
-    else:
-        rating.status = "left out: " + "; ".join(f"{one.column} {one.what}" for one in problems)
-    return rating, findings
+    if choice is None:
+        why = "; ".join(f"{problem.column} {problem.what}" for problem in problems)
+        return rating.struck(f"left out: {why}"), findings
+    status = "counted without its subtype" if problems else "counted"
+    return replace(rating, choice=choice, status=status), findings
 
 
 def not_its_own(row: sheet_reader.Row, file: str, rater: str, known: Known) -> list[Finding]:
-    """What is wrong with an unlabelled row of a filled sheet: its label may have slipped into a neighbour."""
-    rating = Rating(
-        file, row.number, rater, sheet_reader.whole_number(row.cells["idx"]), row.cells, row.further
-    )
-    return [finding for finding in _identity(rating, known) if not finding.is_report]
+    """What is wrong with an unlabeled row of a filled sheet: its label may have slipped into a neighbor."""
+    return [finding for finding in _identity(_unrated(row, file, rater), known) if not finding.is_report]
 
 
-def _label(rating: Rating) -> list[Finding]:
-    """Put the canonical label into a rating, as far as the table knows what was written."""
+def _unrated(row: sheet_reader.Row, file: str, rater: str) -> Rating:
+    """A row before its label is looked at."""
+    idx = sheet_reader.whole_number(row.cells["idx"])
+    return Rating(file, row.number, rater, idx, row.cells, row.further)
+
+
+def _choice(rating: Rating) -> tuple[Choice | None, list[Finding]]:
+    """What was written as a canonical label, as far as the table of spellings knows it."""
     written, subtype_written = rating.written["category"], rating.written.get("ambiguous_subtype", "")
     category, subtype = spellings.category(written), spellings.subtype(subtype_written)
     findings = []
@@ -152,13 +160,10 @@ def _label(rating: Rating) -> list[Finding]:
             nearest = spellings.nearest_subtype(subtype_written)
             findings.append(_finding(rating, "ambiguous_subtype", "is not a subtype", nearest))
         elif category != "Ambiguous" and not findings:
-            beside = category or "a blank category"
-            what = f"stands beside {beside}; only Ambiguous has subtypes"
+            what = f"is next to {category or 'a blank category'}; only Ambiguous has subtypes"
             findings.append(_finding(rating, "ambiguous_subtype", what))
             subtype = None
-    if category is not None:
-        rating.category, rating.subtype = category, subtype or ""
-    return findings
+    return (None if category is None else Choice(category, subtype or "")), findings
 
 
 def _identity(rating: Rating, known: Known) -> list[Finding]:
@@ -172,20 +177,21 @@ def _identity(rating: Rating, known: Known) -> list[Finding]:
         return [_finding(rating, "idx", "is not among the drawn failures (failure_samples.csv)")]
     positive = cells.get("gt_img_idx", "")
     same_positive = sheet_reader.whole_number(positive) == known.positives[idx]
-    same = sheet_reader.same_caption(cells["caption"], known.captions[idx])
+    same = same_caption.compare(cells["caption"], known.captions[idx])
+    # Where characters were lost, the ground truth has to confirm that it is this row.
     if same == "other" or (same == "lost" and not same_positive):
-        return [_finding(rating, "caption", f"is not that of idx {idx}: {short(known.captions[idx])!r}")]
+        return [_finding(rating, "caption", same_caption.not_that_of(idx, known.captions[idx]))]
     findings = []
     if positive and not same_positive:
         what = f"is not the ground truth of idx {idx}, which is {known.positives[idx]}"
         findings.append(_finding(rating, "gt_img_idx", what))
     if same == "lost":
-        what = "has lost characters; idx and ground truth agree, so the row counts"
+        what = "lost some characters when it was saved; idx and ground truth match, so the row is kept"
         findings.append(_finding(rating, "caption", what)._replace(is_report=True))
     predicted = cells.get("pred_img_idx", "")
-    if predicted and idx in known.predicted:
-        if sheet_reader.whole_number(predicted) != known.predicted[idx]:
-            what = f"is another retrieved image than {known.predicted[idx]}; the row counts"
+    if predicted and sheet_reader.whole_number(predicted) != known.predicted.get(idx):
+        if idx in known.predicted:
+            what = f"is another retrieved image than {known.predicted[idx]}; the row is kept"
             findings.append(_finding(rating, "pred_img_idx", what)._replace(is_report=True))
     return findings
 
@@ -196,76 +202,67 @@ def _finding(rating: Rating, column: str, what: str, nearest: str = "") -> Findi
     return Finding(rating.file, rating.row, rating.rater, column, value, what, nearest)
 
 
-def short(text: str, letters: int = 60) -> str:
-    """The beginning of a long text, on one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= letters else text[: letters - 3] + "..."
+def set_clashes_aside(ratings: list[Rating]) -> tuple[list[Rating], list[Finding]]:
+    """Strike rows of one rater that say different things of one item, and report each such item.
 
-
-def set_clashes_aside(ratings: list[Rating]) -> list[Finding]:
-    """Find rows of one rater that say different things of one item, and count none of them.
-
-    A blank never clashes: neither a blank row nor a blank subtype beside a filled one.
+    A blank never clashes: neither a blank row nor a blank subtype next to a filled one.
     """
-    by_item = defaultdict(list)
-    for rating in ratings:
-        if rating.category:
-            by_item[rating.rater, rating.idx].append(rating)
-    findings = []
-    for (rater, idx), group in by_item.items():
+    by_item = defaultdict(list)  # (rater, idx) -> positions of the rows that count
+    for position, rating in enumerate(ratings):
+        if rating.choice:
+            by_item[rating.rater, rating.idx].append(position)
+    kept, findings = list(ratings), []
+    for (rater, idx), positions in by_item.items():
+        group = [ratings[position] for position in positions]
         if not _clash(group):
             continue
-        for rating in group:
-            others = [f"{other.file} row {other.row}" for other in group if other is not rating]
-            rating.status = "set aside: says otherwise than " + ", ".join(others)
-        labels = " / ".join(dict.fromkeys(label(rating.category, rating.subtype) for rating in group))
-        places = " and ".join(f"{rating.file} row {rating.row}" for rating in group[1:])
+        for position, rating in zip(positions, group, strict=True):
+            others = ", ".join(other.place for other in group if other is not rating)
+            kept[position] = rating.struck(f"set aside: says otherwise than {others}")
+        first, labels = group[0], " / ".join(dict.fromkeys(str(rating.choice) for rating in group))
+        places = " and ".join(rating.place for rating in group[1:])
         what = f"of idx {idx} is not what rater {rater} says in {places}; keep one"
-        findings.append(Finding(group[0].file, group[0].row, rater, "category", labels, what))
-        for rating in group:
-            rating.category = rating.subtype = ""
-    return findings
+        findings.append(Finding(first.file, first.row, rater, "category", labels, what))
+    return kept, findings
 
 
 def _clash(group: list[Rating]) -> bool:
     """Whether ratings of one item differ: in category, or in subtypes that are both given."""
-    return (
-        len({rating.category for rating in group}) > 1
-        or len({rating.subtype for rating in group if rating.subtype}) > 1
-    )
+    subtypes = {rating.choice.subtype for rating in group} - {""}
+    return len({rating.choice.category for rating in group}) > 1 or len(subtypes) > 1
 
 
-def tell_apart(ratings: list[Rating], name: str) -> None:
-    """Sheets without a letter: files whose labels go together are one rater, others are further ones.
+def separate(ratings: list[Rating], name: str) -> list[Rating]:
+    """Sheets without a letter: files whose labels agree are one rater, others are further ones.
 
-    Changes the raters of `ratings` named `name` to "`name` 1", "`name` 2" ... where there are several.
+    The raters called `name` become "`name` 1", "`name` 2" ... where there are several.
     """
-    files = defaultdict(list)
+    by_file = defaultdict(list)
     for rating in ratings:
-        if rating.rater == name and rating.category:
-            files[rating.file].append(rating)
+        if rating.rater == name and rating.choice:
+            by_file[rating.file].append(rating)
     groups: list[list[Rating]] = []
-    for file in sorted(files):
-        own = {rating.idx: rating for rating in files[file]}
+    for file in sorted(by_file):
+        own = {rating.idx: rating for rating in by_file[file]}
         for group in groups:
             if not any(_clash([own[other.idx], other]) for other in group if other.idx in own):
-                group += files[file]
+                group += by_file[file]
                 break
         else:
-            groups.append(list(files[file]))
-    if len(groups) > 1:
-        rater_of = {
-            group_rating.file: f"{name} {n}" for n, group in enumerate(groups, 1) for group_rating in group
-        }
-        for rating in ratings:
-            if rating.rater == name:
-                rating.rater = rater_of.get(rating.file, name)
+            groups.append(list(by_file[file]))
+    if len(groups) < 2:
+        return list(ratings)
+    rater_of = {rating.file: f"{name} {n}" for n, group in enumerate(groups, start=1) for rating in group}
+    return [
+        replace(rating, rater=rater_of.get(rating.file, name)) if rating.rater == name else rating
+        for rating in ratings
+    ]
 
 
 def doubles(ratings: list[Rating], name: str) -> list[Finding]:
     """Report a sheet without a letter whose every label is another rater's: one person twice, perhaps."""
     labels = one_each(ratings)
-    files = {rating.rater: rating.file for rating in ratings if rating.category}
+    file_of = {rating.rater: rating.file for rating in ratings if rating.choice}
     findings = []
     for nameless in [rater for rater in raters_of(labels) if rater.split()[0] == name]:
         own = {idx: given for idx, given in labels.items() if nameless in given}
@@ -273,95 +270,25 @@ def doubles(ratings: list[Rating], name: str) -> list[Finding]:
             shared = [given for given in own.values() if rater in given]
             alike = all(given[rater] == given[nameless] for given in shared)
             if rater != nameless and len(shared) >= DOUBLE_ITEMS and alike:
-                what = (
-                    f"says just what {rater} says of {len(shared)} items: if {rater} filled it in, remove it"
-                )
-                findings.append(Finding(files[nameless], "", nameless, "", "", what, is_report=True))
+                same = f"says exactly what {rater} says of {len(shared)} items"
+                what = f"{same}: remove it if {rater} filled it in"
+                findings.append(Finding.of_file(file_of[nameless], what, nameless, is_report=True))
     return findings
-
-
-def label(category: str, subtype: str) -> str:
-    """A label as one text: `Ambiguous (nearduplicate)`, `Count`."""
-    return f"{category} ({subtype})" if subtype else category
 
 
 def one_each(ratings: list[Rating]) -> Labels:
     """One label for each item and rater, of the ratings that count, once clashes are set aside."""
     labels = defaultdict(dict)
     for rating in ratings:
-        if rating.category:
-            _, before = labels[rating.idx].get(rating.rater, ("", ""))
-            labels[rating.idx][rating.rater] = (rating.category, rating.subtype or before)
+        if rating.choice:
+            before = labels[rating.idx].get(rating.rater, rating.choice)
+            # Two sheets may both hold the label, and one of them its subtype.
+            labels[rating.idx][rating.rater] = Choice(
+                rating.choice.category, rating.choice.subtype or before.subtype
+            )
     return {idx: dict(sorted(labels[idx].items())) for idx in sorted(labels)}
 
 
 def raters_of(labels: Labels) -> list[str]:
     """Everybody who gave a label that counts."""
     return sorted({rater for given in labels.values() for rater in given})
-
-
-def majority(labels: list[tuple[str, str]]) -> tuple[str, str] | None:
-    """The (category, subtype) of more than half of an item's raters; None where no category has that.
-
-    The subtype is the one of more than half of those who gave one, else blank.
-    """
-    category = _more_than_half([category for category, _ in labels])
-    if category is None:
-        return None
-    subtypes = [subtype for of, subtype in labels if of == category and subtype]
-    return category, _more_than_half(subtypes) or ""
-
-
-def _more_than_half(values: list[str]) -> str | None:
-    """The value that more than half of all are, if there is one."""
-    if not values:
-        return None
-    value, n = Counter(values).most_common(1)[0]
-    return value if 2 * n > len(values) else None
-
-
-def describe(findings: list[Finding], n_rows: Mapping[str, int]) -> list[str]:
-    """One line for each thing found, rows of a file with the same fault in one.
-
-    n_rows: file -> how many it has. Many wrong captions of one file are told as what they mean.
-    """
-    unlike = defaultdict(list)  # file -> its rows that aren't the cache's
-    for finding in findings:
-        if finding.column in ("caption", "idx") and not finding.is_report:
-            unlike[finding.file].append(finding)
-    foreign = {
-        file: rows
-        for file, rows in unlike.items()
-        if len(rows) >= max(FOREIGN_ROWS, FOREIGN_SHARE * n_rows.get(file, 0))
-    }
-    lines = [_foreign(rows, n_rows[file]) for file, rows in foreign.items()]
-    grouped = defaultdict(list)
-    for finding in findings:
-        if finding.file not in foreign or finding.column not in ("caption", "idx") or finding.is_report:
-            grouped[finding._replace(row="")].append(finding.row)
-    for finding, rows in grouped.items():
-        place = f"{finding.file}{_rows(rows)}"
-        value = f" {finding.column} {short(finding.value)!r}" if finding.column else ""
-        nearest = f"; nearest: {finding.nearest}" if finding.nearest else ""
-        lines.append(f"{place}:{value} {finding.what}{nearest}")
-    return lines
-
-
-def _foreign(rows: list[Finding], n_rows: int) -> str:
-    """The line for a file whose captions are mostly another sample's."""
-    first = rows[0]
-    return (
-        f"{first.file}: looks like another sample: {len(rows)} of {n_rows} captions differ "
-        f"({_rows([row.row for row in rows]).strip()}; the first: {first.column} {short(first.value)!r} "
-        f"{first.what}). Move the file away if it belongs to another cache; if one column was sorted "
-        "alone, undo that"
-    )
-
-
-def _rows(rows: list[str]) -> str:
-    """` row 5`, ` rows 5, 9, 12`, or nothing for a whole file."""
-    rows = [row for row in rows if row]
-    if not rows:
-        return ""
-    more = f" and {len(rows) - ROWS_NAMED} more" if len(rows) > ROWS_NAMED else ""
-    return f" row{'s' if len(rows) > 1 else ''} {', '.join(rows[:ROWS_NAMED])}{more}"

@@ -8,6 +8,7 @@ import io
 import re
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font, PatternFill
@@ -30,9 +31,28 @@ WIDTHS |= {"category": 14, "ambiguous_subtype": 20, "note": 40}
 TO_FILL = PatternFill("solid", fgColor="FFF7D6")
 
 
-def picture_path(part: str, idx: int) -> str:
-    """Where the picture of a failure lies, seen from the failure folder: `vis_A/fail_12.jpg`."""
+class Table(NamedTuple):
+    """What a CSV of step 4 holds."""
+
+    columns: list[str]
+    rows: list[dict]  # cells by column; a missing one stays blank
+
+    @classmethod
+    def of(cls, kind: type[NamedTuple], rows: list[NamedTuple]) -> "Table":
+        """A table whose rows are records, a column for each field."""
+        return cls(list(kind._fields), [row._asdict() for row in rows])
+
+
+def picture_path(part: str, idx: int | str) -> str:
+    """The file of a failure's picture, seen from the failure folder: `vis_A/fail_12.jpg`."""
     return f"vis_{part}/fail_{idx}.jpg"
+
+
+def pictures(folder: Path) -> dict[int, str]:
+    """idx -> file of each picture in a failure folder, seen from the folder."""
+    paths = sorted(folder.glob(picture_path("*", "*")))
+    found = ((re.fullmatch(r"fail_(\d+)", path.stem), path) for path in paths)
+    return {int(match[1]): f"{path.parent.name}/{path.name}" for match, path in found if match}
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -43,7 +63,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 def write_xlsx(path: Path, rows: list[dict], part: str) -> None:
     """Write a sheet as a workbook: drop-down lists for the labels, and on each `idx` a link to its picture.
 
-    `part` names the pictures' folder (`vis_<part>`) beside the workbook. Captions are text cells, never
+    `part` names the pictures' folder (`vis_<part>`) next to the workbook. Captions are text cells, never
     formulas. A second worksheet, `labels`, explains the legal labels. The same rows give the same bytes.
     """
     book = Workbook()

@@ -15,7 +15,7 @@ class Label(NamedTuple):
     long_name: str
     chinese_name: str
     key: str  # on the annotation page
-    definition: str  # one sentence, short enough to stand beside the pictures
+    definition: str  # one sentence, short enough to fit next to the pictures
     chinese_definition: str
 
     def title(self, language: str) -> str:
@@ -109,5 +109,5 @@ CLEAR_NAMES = tuple(name for name in CATEGORY_NAMES if name != "Ambiguous")
 SUBTYPE_NAMES = tuple(label.name for label in SUBTYPES)
 
 # Where a retrieved image gets several things wrong, the first of these wins. What is missing has no place, no
-# action and no colour, so Object comes first; then from what binds the most words of a caption to the fewest.
+# action and no color, so Object comes first; then from what binds the most words of a caption to the fewest.
 PRECEDENCE = ("Object", "Spatial", "Action", "Count", "Attribute", "Context")

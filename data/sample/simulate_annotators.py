@@ -11,19 +11,19 @@ cache holds anything that isn't the sample's, nothing is written at all. An anno
 seed, the annotator and the caption alone, not on which sheets there are or on the order of their rows.
 """
 
-import csv
 import random
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import world
 
-from common import files
-from common.errors import UserError, list_rows, reported
-from common.files import unguarded
+from common import files, say
+from common.errors import SettingError, UserError, list_rows, reported
+from common.labels import same_caption
 from common.labels.sheets import COLUMNS
 from common.retrieval import meta
 from common.settings import override, shown
@@ -31,38 +31,81 @@ from common.settings import override, shown
 # ---- settings ------------------------------------------------------------------------------------
 ANNOTATORS: list[str] = ["A", "B", "C"]  # whose sheets to fill, by the letter in the file's name
 ERROR_RATES: list[float] = [0.0, 0.0, 0.0]  # share of wrong categories of each annotator, 0 to 1
-SEED = 7  # of the errors
-CACHE_DIR = "cache/sample"
-FAILURE_DIR = "failure_analysis/sample"
-ANNOTATION_FILE = "data/sample/annotations/captions_val2017.json"
+SEED: int = 7  # of the errors
+CACHE_DIR: str = "cache/sample"  # the sample's cache; only its meta file is read
+FAILURE_DIR: str = "failure_analysis/sample"  # the sheets
+ANNOTATION_FILE: str = "data/sample/annotations/captions_val2017.json"  # captions with their scenes
 # --------------------------------------------------------------------------------------------------
 
 SHEET = re.compile(r"assign_(?:overlap_)?(.+)\.csv")
+Label = tuple[str, str]  # category, subtype
 
 
-def check_cache(cache, content, cache_name):
-    """Raise UserError unless every image and caption of the cache is the sample's."""
-    captions = {row["id"]: (row["image_id"], row["caption"]) for row in content["annotations"]}
-    ids, texts = cache.caption_ids, cache.captions
-    owners = (cache.sampled_img_ids[row] for row in cache.gt_img_index)
-    strange = [
-        f"idx {idx} (caption {caption_id}): {text!r}"
-        for idx, (caption_id, text, owner) in enumerate(zip(ids, texts, owners, strict=True))
-        if captions.get(caption_id) != (owner, text)
-    ]
-    known = {image["id"] for image in content["images"]}
-    strange += [f"image {i}" for i in cache.sampled_img_ids if i not in known]
-    if strange:
-        raise UserError(
-            f"{cache_name} isn't the bundled sample's ({len(strange)} of its rows aren't), and right answers "
-            f"are known of the sample alone. Nothing was written.\n{list_rows(strange)}"
+class Sheet(NamedTuple):
+    """A sheet to fill."""
+
+    path: Path
+    annotator: str
+    rows: list[dict[str, str]]  # cells by column
+
+
+class Truth(NamedTuple):
+    """What is known of the sample: enough for the right label of any caption and image."""
+
+    cache: meta.Meta
+    scenes: dict[int, dict]  # image id -> what `world` put into it
+    says: dict[int, dict]  # caption id -> what it says
+
+    def of(self, row: dict[str, str]) -> Label:
+        """The right label of a sheet's row."""
+        caption_id = self.cache.caption_ids[int(row["idx"])]
+        own, retrieved = (
+            self.scenes[self.cache.sampled_img_ids[int(row[name])]] for name in ("gt_img_idx", "pred_img_idx")
+        )
+        return world.true_label(self.says[caption_id], own, retrieved)
+
+
+def check_rates(annotators: list[str], error_rates: list[float]) -> None:
+    """Raise SettingError unless each annotator has a rate between 0 and 1."""
+    if len(annotators) != len(error_rates) or not all(0 <= rate <= 1 for rate in error_rates):
+        rates = ",".join(map(str, error_rates))
+        raise SettingError(
+            f"ERROR_RATES = {rates}: should be a number from 0 to 1 for each of {', '.join(annotators)}"
         )
 
 
-def find_sheets(failure_dir, annotators):
-    """The sheets to fill: a list of (path, annotator), in order of their names."""
+def read_truth(cache_dir: Path, annotation_file: Path) -> Truth:
+    """The scenes. Raises UserError unless every image and caption of the cache is the sample's."""
+    meta_file = meta.find(cache_dir)
+    cache, content = meta.read(meta_file), files.read_json(annotation_file)
+    captions = {row["id"]: (row["image_id"], row["caption"]) for row in content["annotations"]}
+    owners = (cache.sampled_img_ids[row] for row in cache.gt_img_index)
+    strange = [
+        f"idx {idx} (caption {caption_id}): {text!r}"
+        for idx, (caption_id, text, owner) in enumerate(
+            zip(cache.caption_ids, cache.captions, owners, strict=True)
+        )
+        if captions.get(caption_id) != (owner, text)
+    ]
+    scenes = {image["id"]: image["scene"] for image in content["images"]}
+    strange += [f"image {image_id}" for image_id in cache.sampled_img_ids if image_id not in scenes]
+    if strange:
+        raise UserError(
+            f"{shown(meta_file)} isn't the bundled sample's ({len(strange)} of its rows aren't), and right "
+            f"answers are known of the sample alone. Nothing was written.\n{list_rows(strange)}"
+        )
+    return Truth(cache, scenes, {row["id"]: row["says"] for row in content["annotations"]})
+
+
+def read_sheets(failure_dir: Path, annotators: list[str]) -> list[Sheet]:
+    """The sheets to fill, in order of their names. Raises UserError where there are none."""
     found = ((path, SHEET.fullmatch(path.name)) for path in sorted(failure_dir.glob("assign_*.csv")))
-    sheets = [(path, match[1]) for path, match in found if match and match[1] in annotators]
+    again = "has another program saved it? Restore it, or make it again with `python failure.py`"
+    sheets = [
+        Sheet(path, match[1], files.read_csv(path, COLUMNS, again))
+        for path, match in found
+        if match and match[1] in annotators
+    ]
     if not sheets:
         raise UserError(
             f"{shown(failure_dir)}/ holds no assign_{annotators[0]}.csv or the like: "
@@ -71,102 +114,64 @@ def find_sheets(failure_dir, annotators):
     return sheets
 
 
-def read_sheet(path):
-    """A sheet's column names and rows, every cell as its text."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{shown(path)} isn't UTF-8 ({error}): make it again with `python failure.py`"
-        ) from error
-    missing = [column for column in COLUMNS if column not in columns]
-    if missing:
-        raise UserError(
-            f"{shown(path)} lacks the columns {', '.join(missing)}: has another program saved it?"
-        )
-    if any(None in row or None in row.values() for row in rows):
-        raise UserError(
-            f"{shown(path)} has rows of more or fewer cells than its header: restore it from a copy"
-        )
-    return columns, rows
-
-
-def foreign_rows(rows, cache, name):
+def foreign_rows(sheet: Sheet, cache: meta.Meta) -> list[str]:
     """What is wrong with the rows of a sheet that aren't the cache's, one text each."""
     problems = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(sheet.rows, start=2):
+        place = f"{sheet.path.name} row {line}"
         try:
             idx, own, retrieved = (int(row[column]) for column in ("idx", "gt_img_idx", "pred_img_idx"))
         except ValueError:
-            problems.append(f"{name} row {line}: idx, gt_img_idx and pred_img_idx should be whole numbers")
+            problems.append(f"{place}: idx, gt_img_idx and pred_img_idx should be whole numbers")
             continue
         if not (0 <= idx < len(cache.captions) and 0 <= retrieved < len(cache.sampled_img_ids)):
-            problems.append(f"{name} row {line}: idx {idx} or pred_img_idx {retrieved} is out of range")
-        elif cache.captions[idx] not in (row["caption"], unguarded(row["caption"])):
-            problems.append(f"{name} row {line}: idx {idx} has another caption, {cache.captions[idx]!r}")
+            problems.append(f"{place}: idx {idx} or pred_img_idx {retrieved} is out of range")
+        elif same_caption.compare(row["caption"], cache.captions[idx]) != "same":
+            problems.append(f"{place}: caption {same_caption.not_that_of(idx, cache.captions[idx])}")
         elif cache.gt_img_index[idx] != own:
-            problems.append(f"{name} row {line}: gt_img_idx {own} isn't {cache.gt_img_index[idx]}")
+            problems.append(f"{place}: gt_img_idx {own} isn't {cache.gt_img_index[idx]}")
     return problems
 
 
-def annotate(truth, error_rate, rng):
-    """An annotator's (category, subtype): the true one, or with probability `error_rate` another."""
-    if rng.random() >= error_rate:
-        return truth
-    category = rng.choice([name for name in world.CATEGORIES if name != truth[0]])
-    return category, rng.choice(world.SUBTYPES) if category == "Ambiguous" else ""
-
-
-def fill(rows, annotator, error_rate, seed, cache, content):
+def fill(sheet: Sheet, truth: Truth, error_rate: float, seed: int) -> int:
     """Fill the blank rows and count them. One that holds a subtype alone was begun by someone: it stays."""
-    scenes = {image["id"]: image["scene"] for image in content["images"]}
-    says = {row["id"]: row["says"] for row in content["annotations"]}
-    blank = [row for row in rows if not row["category"].strip() and not row["ambiguous_subtype"].strip()]
+    blank = [row for row in sheet.rows if not (row["category"] + row["ambiguous_subtype"]).strip()]
     for row in blank:
-        caption_id = cache.caption_ids[int(row["idx"])]
-        own, retrieved = (
-            scenes[cache.sampled_img_ids[int(row[name])]] for name in ("gt_img_idx", "pred_img_idx")
-        )
-        rng = random.Random(f"{seed} {annotator} {caption_id}")
-        truth = world.true_label(says[caption_id], own, retrieved)
-        row["category"], row["ambiguous_subtype"] = annotate(truth, error_rate, rng)
+        # A generator for each row, so that other rows and sheets change nothing about it.
+        rng = random.Random(f"{seed} {sheet.annotator} {truth.cache.caption_ids[int(row['idx'])]}")
+        row["category"], row["ambiguous_subtype"] = annotate(truth.of(row), error_rate, rng)
     return len(blank)
 
 
-def check_rates(annotators, error_rates):
-    if len(annotators) != len(error_rates) or not all(0 <= rate <= 1 for rate in error_rates):
-        raise UserError(
-            f"ERROR_RATES = {error_rates}: should be a number from 0 to 1 for each of {', '.join(annotators)}"
-        )
+def annotate(right: Label, error_rate: float, rng: random.Random) -> Label:
+    """An annotator's label: the right one, or with probability `error_rate` another."""
+    if rng.random() >= error_rate:
+        return right
+    category = rng.choice([name for name in world.CATEGORIES if name != right[0]])
+    return category, rng.choice(world.SUBTYPES) if category == "Ambiguous" else ""
 
 
 @reported
-def main():
-    globals().update(vars(override(globals())))
-    check_rates(ANNOTATORS, ERROR_RATES)
-    meta_file = meta.find(CACHE_DIR)
-    cache, content = meta.read(meta_file), files.read_json(ANNOTATION_FILE)
-    check_cache(cache, content, shown(meta_file))
-    sheets = [
-        (path, annotator, *read_sheet(path)) for path, annotator in find_sheets(FAILURE_DIR, ANNOTATORS)
-    ]
-    problems = [text for path, _, _, rows in sheets for text in foreign_rows(rows, cache, path.name)]
+def main() -> None:
+    settings = override(globals())
+    check_rates(settings.ANNOTATORS, settings.ERROR_RATES)
+    truth = read_truth(settings.CACHE_DIR, settings.ANNOTATION_FILE)
+    sheets = read_sheets(settings.FAILURE_DIR, settings.ANNOTATORS)
+    problems = [text for sheet in sheets for text in foreign_rows(sheet, truth.cache)]
     if problems:
         raise UserError(
-            f"{shown(FAILURE_DIR)}/ holds rows that aren't this cache's. Nothing was written.\n"
+            f"{shown(settings.FAILURE_DIR)}/ holds rows that aren't this cache's. Nothing was written.\n"
             + list_rows(problems)
         )
-    rates = dict(zip(ANNOTATORS, ERROR_RATES, strict=True))
-    for path, annotator, columns, rows in sheets:
-        filled = fill(rows, annotator, rates[annotator], SEED, cache, content)
+    rates = dict(zip(settings.ANNOTATORS, settings.ERROR_RATES, strict=True))
+    for sheet in sheets:
+        rate = rates[sheet.annotator]
+        filled = fill(sheet, truth, rate, settings.SEED)
         if filled:
-            files.write_csv(path, columns, rows)
-        print(
-            f"{shown(path)}: {filled} rows filled by {annotator} (error rate {rates[annotator]:g}), ", end=""
-        )
-        print(f"{len(rows) - filled} held something already")
+            files.write_csv(sheet.path, list(sheet.rows[0]), sheet.rows)
+        rows = say.items(filled, "row")
+        print(f"{shown(sheet.path)}: {rows} filled by {sheet.annotator} (error rate {rate:g}), ", end="")
+        print(f"{say.number(len(sheet.rows) - filled)} held something already")
     print("Next: python merge_assignments.py")
 
 

@@ -134,44 +134,6 @@ def test_a_formula_counts_as_its_computed_value_or_as_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "caption", "outcome"),
-    [
-        ("A dog", "A dog", "same"),
-        ("  A\ndog ", "A dog", "same"),
-        ("A dog.", "A dog", "other"),
-        ("a dog", "A dog", "other"),
-        ("Cafe\u0301", "Café", "same"),
-        ("Caf?", "Café", "lost"),
-        ("Caf\ufffd\ufffd", "Café", "lost"),
-        ("?? on a balloon", "😀 on a balloon", "lost"),
-        ("????", "一只狗坐", "lost"),
-        ("???", "一只狗坐", "other"),
-        ("A d?g", "A dog", "other"),
-        ("A dog?", "A dog", "other"),
-        ("A dog?", "A dog?", "same"),
-        ("A cat? caf?", "A cat? café", "lost"),
-        ("A cat? cafe", "A cat? café", "other"),
-        ("'=1", "=1", "same"),
-        ("42", "0042", "same"),
-        ("42", "420", "other"),
-        ("0", "000", "same"),
-        ("", "0", "other"),
-        ("", "A dog", "other"),
-    ],
-)
-def test_same_caption(written, caption, outcome):
-    assert sheet_reader.same_caption(written, caption) == outcome
-
-
-def test_many_lost_characters_take_no_time():
-    """All ways to share 200 marks among 100 lost letters would take longer than the universe has lasted."""
-    caption = "字" * 100
-    assert sheet_reader.same_caption("?" * 200 + " cat", caption + " dog") == "other"
-    assert sheet_reader.same_caption("?" * 200 + " dog", caption + " dog") == "lost"
-    assert sheet_reader.same_caption("?" * 401, caption) == "other"
-
-
-@pytest.mark.parametrize(
     ("text", "number"),
     [("12", 12), (" 12 ", 12), ("12.0", 12), ("12,0", 12), ("1,000", None), ("12.5", None), ("-1", None)]
     + [("", None), ("1e3", None), ("12a", None), ("9" * 10, None)],
@@ -196,5 +158,18 @@ def test_whole_number(text, number):
 )
 def test_what_cannot_be_read_says_why(tmp_path, content, words):
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as refused:
         sheet_reader.read(tmp_path / "a.csv", CAPTIONS)
+    assert str(refused.value) == f"{tmp_path / 'a.csv'} {refused.value.reason}"
+
+
+def test_a_table_of_our_own_names_what_makes_it_again(tmp_path):
+    (tmp_path / "a.csv").write_text("level;n;further\ncategory;2;x\n", encoding="utf-8")
+    columns = ("level", "n")
+    assert sheet_reader.read_table(tmp_path / "a.csv", columns, {}, "run it") == [
+        {"level": "category", "n": "2"}
+    ]
+    with pytest.raises(
+        sheet_reader.SheetError, match="no header row with the columns level, m .*, or run it"
+    ):
+        sheet_reader.read_table(tmp_path / "a.csv", ("level", "m"), {}, "run it")

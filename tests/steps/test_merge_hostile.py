@@ -269,7 +269,7 @@ CASES = [
         [("assign_A.csv", "5", "idx", "40")],
         ("out of range (0 to 39)",),
     ),
-    Case("a negative idx", sheet(changed(3, idx=-3)), without(3), [("assign_A.csv", "5", "idx", "'-3")]),
+    Case("a negative idx", sheet(changed(3, idx=-3)), without(3), [("assign_A.csv", "5", "idx", "-3")]),
     Case(
         "an idx that is a text",
         sheet(changed(3, idx="three")),
@@ -321,7 +321,7 @@ CASES = [
     Case(
         "another retrieved image", sheet(changed(3, pred_img_idx=1)), says=("another retrieved image than 8",)
     ),
-    Case("lost characters", sheet(LOST_ROWS), LOST_LABELS, says=("lost characters",)),
+    Case("lost characters", sheet(LOST_ROWS), LOST_LABELS, says=("lost some characters",)),
     Case(
         "lost characters and no ground truth",
         sheet(LOST_ROWS, columns=NO_GT),
@@ -438,7 +438,7 @@ CASES = [
         "a blank twin",
         sheet() | {"assign_A.xlsx": lambda path: sheets.write_xlsx(path, [study.item(3)], "A")},
     ),
-    Case("a filled twin that agrees", sheet() | workbook(), says=("assign_A.csv; assign_A.xlsx",)),
+    Case("a filled twin that agrees", sheet() | workbook(), says=("assign_A.csv, assign_A.xlsx",)),
     Case(
         "a filled twin that disagrees",
         sheet(changed(3, category="Object")) | workbook(),
@@ -448,7 +448,7 @@ CASES = [
     Case(
         "an earlier and a later export of a page",
         page(7, changed(3, category="Object"), "assign_page_A.csv") | page(9, ROWS, "assign_page_A (1).csv"),
-        says=("assign_page_A.csv was passed over: assign_page_A (1).csv is a later export",),
+        says=("Skipped assign_page_A.csv: assign_page_A (1).csv is a later export",),
     ),
     Case(
         "a label taken back in a later export",
@@ -468,13 +468,13 @@ CASES = [
         for stem, name, says in (
             ("semicolon", "semicolon_A.csv", ()),
             ("tab", "tab_A.csv", ()),
-            ("cp1252", "cp1252_A.csv", ("lost characters",)),
+            ("cp1252", "cp1252_A.csv", ("lost some characters",)),
             ("gb18030", "gb18030_A.csv", ()),
             ("utf16", "utf16_A.csv", ()),
             ("misread", "misread_A.csv", ()),
             ("from_csv", "from_csv_A.xlsx", ()),
             ("from_xlsx", "from_xlsx_A.xlsx", ()),
-            ("from_xlsx", "from_xlsx_A.csv", ("lost characters",)),
+            ("from_xlsx", "from_xlsx_A.csv", ("lost some characters",)),
         )
     ),
 ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from common.labels import sheet_reader, sheets, spellings, taxonomy
+from common.labels import same_caption, sheet_reader, sheets, spellings, taxonomy
 from tests.support import merge_folder as study
 
 EXAMPLES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,7 +37,7 @@ def merged(given: dict[str, list[dict]], write, *options) -> tuple[int, str, str
 
 
 def plainly(folder: Path, rater: str, rows: list[dict]) -> None:
-    sheets.write_csv(folder / f"assign_{rater}.csv", rows)
+    study.write_sheet(folder / f"assign_{rater}.csv", rows)
 
 
 # ---- legal ------------------------------------------------------------------------------------------------
@@ -108,9 +108,9 @@ def mangle(seed: int):
             (folder / name).write_bytes(content)
         if kind == "page":
             exported = [row | {"revision": 5} for row in rows]
-            sheets.write_csv(folder / f"assign_page_{rater}.csv", exported, ("revision",))
+            study.write_sheet(folder / f"assign_page_{rater}.csv", exported)
             earlier = [row | {"category": "Object", "ambiguous_subtype": "", "revision": 4} for row in rows]
-            sheets.write_csv(folder / f"assign_page_{rater} (1).csv", earlier, ("revision",))
+            study.write_sheet(folder / f"assign_page_{rater} (1).csv", earlier)
         if kind == "two sheets":
             half = draw.randrange(len(rows) + 1)
             (folder / f"assign_{rater}.csv").write_bytes(
@@ -161,7 +161,7 @@ def illegal_change(draw, row: dict) -> tuple[str, dict]:
         return kind, {"idx": idx}
     if kind == "caption":
         other = draw(text | st.sampled_from(study.CAPTIONS))
-        assume(sheet_reader.same_caption(other, study.CAPTIONS[row["idx"]]) == "other")
+        assume(same_caption.compare(other, study.CAPTIONS[row["idx"]]) == "other")
         return kind, {"caption": other}
     if kind == "gt":
         return kind, {"gt_img_idx": draw(number.filter(lambda other: other != row["gt_img_idx"]))}
@@ -230,6 +230,6 @@ def test_cells_of_any_kind_survive_the_writers_and_the_reader(count, tmp_path):
     if count:
         sheets.write_xlsx(tmp_path / "a", rows, "A")
     else:
-        sheets.write_csv(tmp_path / "a", rows)
+        study.write_sheet(tmp_path / "a", rows)
     read = sheet_reader.read(tmp_path / "a", dict(enumerate(study.CAPTIONS)))
     assert [row.cells["note"] for row in read.rows] == notes

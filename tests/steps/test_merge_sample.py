@@ -1,6 +1,5 @@
 """The bundled sample, whose right labels are known: perfect annotators' labels merge to the truth exactly."""
 
-import runpy
 import shutil
 import sys
 from collections import Counter
@@ -9,104 +8,97 @@ from pathlib import Path
 import pytest
 
 from common import files
-from tests.support import PROJECT
+from common.labels import shares
+from tests.support import PROJECT, running
 from tests.support import merge_folder as study
 
-torch = pytest.importorskip("torch", reason="the failures are drawn from embeddings, which needs torch")
+pytest.importorskip("torch", reason="the failures are drawn from embeddings, which needs torch")
 SAMPLE = PROJECT / "data" / "sample"
 
 
-@pytest.fixture(scope="module")
-def drawn_once(sample_cache, tmp_path_factory) -> Path:
-    """A failure folder drawn from the sample with the default settings, its sheets still blank."""
-    folder = tmp_path_factory.mktemp("drawn")
-    options = ["--cache-dir", str(sample_cache.meta_file), "--failure-dir", str(folder)]
-    before, sys.argv = sys.argv, ["failure.py", *options]
-    try:
-        runpy.run_path(str(PROJECT / "failure.py"), run_name="__main__")
-    finally:
-        sys.argv = before
-    return folder
-
-
 @pytest.fixture
-def drawn(drawn_once, tmp_path) -> Path:
-    """A copy of its tables, which the test may fill in."""
-    (tmp_path / "sample").mkdir()
-    for path in [*(drawn_once / "sample").glob("*.csv"), *(drawn_once / "sample").glob("*.xlsx")]:
-        shutil.copy(path, tmp_path / "sample")
+def drawn(sample_drawn, tmp_path) -> Path:
+    """A copy of the drawn failures' tables, their sheets still blank."""
+    for pattern in ("*.csv", "*.xlsx", "manifest.json"):
+        for path in sample_drawn.failures.glob(pattern):
+            shutil.copy(path, tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def label_and_merge(drawn, sample_cache, run_script, monkeypatch):
+def label_and_merge(drawn, sample_cache, sample_measured):
     """Fill the sheets with given error rates, merge, and return the output."""
-    monkeypatch.syspath_prepend(str(SAMPLE))
 
     def run(error_rates: str) -> str:
-        options = ["--cache-dir", sample_cache.meta_file, "--failure-dir", drawn / "sample"]
-        status, _, err = run_script(
-            "data/sample/simulate_annotators.py", *options, "--error-rates", error_rates
-        )
-        assert (status, err) == (0, "")
-        options = ["--cache-dir", sample_cache.meta_file, "--failure-dir", drawn]
-        status, out, err = run_script("merge_assignments.py", *options, "--bootstrap-rounds", 200)
-        assert (status, err) == (0, "")
-        return out
+        options = ["--cache-dir", sample_measured.cache, "--failure-dir", drawn]
+        running.done("data/sample/simulate_annotators.py", *options, "--error-rates", error_rates)
+        return running.done("merge_assignments.py", *options, "--bootstrap-rounds", 200)
 
-    yield run
-    for name in ("world", "render", "clip_model"):
-        sys.modules.pop(name, None)
+    return run
 
 
-def truth_of(drawn: Path, sample_cache) -> dict[int, tuple[str, str]]:
+@pytest.fixture
+def truth(drawn, sample_cache, monkeypatch) -> dict[int, tuple[str, str]]:
     """idx -> true (category, subtype) of every drawn failure but the backups, from the scenes."""
+    monkeypatch.syspath_prepend(str(SAMPLE))
     import world
 
     content = files.read_json(SAMPLE / "annotations" / "captions_val2017.json")
     scenes = {image["id"]: image["scene"] for image in content["images"]}
     says = {row["id"]: row["says"] for row in content["annotations"]}
-    images, captions = sample_cache.meta["sampled_img_ids"], sample_cache.meta["caption_ids"]
-    return {
+    images, captions = sample_cache.meta.sampled_img_ids, sample_cache.meta.caption_ids
+    found = {
         int(row["idx"]): world.true_label(
             says[captions[int(row["idx"])]],
             scenes[images[int(row["gt_img_idx"])]],
             scenes[images[int(row["pred_img_idx"])]],
         )
-        for row in study.table(drawn / "sample" / "failure_samples.csv")
+        for row in study.table(drawn / "failure_samples.csv")
         if row["part"] != "backup"
     }
+    sys.modules.pop("world")
+    return found
 
 
-def test_perfect_annotators_merge_to_the_truth_exactly(label_and_merge, drawn, sample_cache):
+def test_perfect_annotators_merge_to_the_truth_exactly(label_and_merge, drawn, truth):
     out = label_and_merge("0,0,0")
-    truth = truth_of(drawn, sample_cache)
     merged = {
         int(row["idx"]): (row["category"], row["ambiguous_subtype"])
-        for row in study.table(drawn / "sample" / "annotations_clean.csv")
+        for row in study.table(drawn / "annotations_clean.csv")
     }
     assert merged == truth
     assert len(merged) == 200
-    shares = study.table(drawn / "sample" / "category_distribution.csv")
-    counts = {row["category"]: int(row["n"]) for row in shares if row["over"] == "all"}
+    rows = shares.read_categories(drawn)
+    counts = {row.category: row.share.n for row in rows if row.over == shares.ALL}
     assert {name: n for name, n in counts.items() if n} == Counter(category for category, _ in truth.values())
-    assert "Distribution over 200 items:" in out
     assert "on 50 items (seven categories): percent 1.00" in out
     assert out.count("100 labels") == 3
     assert out.count("complete") == 3
-    assert study.problems(drawn / "sample") == []
+    assert study.problems(drawn) == []
 
 
-def test_annotators_who_err_disagree_and_leave_items_to_decide(label_and_merge, drawn, sample_cache):
+def test_intervals_know_how_many_failures_there_are(label_and_merge, drawn):
+    """200 of 1,811 were labeled: step 4 saves and says the interval of a draw from a finite population."""
+    out = label_and_merge("0,0,0")
+    failures = files.read_json(drawn / "manifest.json")["failures"]
+    spatial = next(row.share for row in shares.read_categories(drawn) if row.category == "Spatial")
+    assert (failures, spatial.n, spatial.total) == (1811, 49, 200)
+    # Wilson's interval at the worth of such a draw, 200 * 1810 / 1611 = 224.705 items, worked by hand.
+    assert (spatial.low, spatial.high) == (0.193362, 0.30521)
+    assert (spatial.population, spatial.finite_population) == (1811, True)
+    assert "Distribution over 200 items of 1,811 failures:" in out
+    assert "24.50% [19.34, 30.52]" in out
+
+
+def test_annotators_who_err_disagree_and_leave_items(label_and_merge, drawn, truth):
     label_and_merge("0.15,0.15,0.15")
-    report = study.report(drawn / "sample")
+    report = files.read_json(drawn / "agreement.json")
     percent = report["agreement"]["category"][0]
     # Two agree where both are right, or wrong alike: 0.85 ** 2 + 0.15 ** 2 / 6 = 0.726, on endless items.
     assert percent["statistic"] == "percent agreement"
     assert percent["n_items"] == 50
     assert abs(percent["value"] - 0.726) < 0.15
-    truth = truth_of(drawn, sample_cache)
     assert report["items"] + report["waiting"] == len(truth) == 200
-    rows = study.table(drawn / "sample" / "annotations_clean.csv")
+    rows = study.table(drawn / "annotations_clean.csv")
     wrong = [row["idx"] for row in rows if row["category"] != truth[int(row["idx"])][0]]
     assert 0.04 < len(wrong) / len(rows) < 0.25

@@ -9,8 +9,8 @@ import io
 import json
 from pathlib import Path
 
-from common import files
-from common.labels import sheets
+from common import files, records
+from common.labels import manifest, sheets
 from common.retrieval import meta
 from tests.support import running
 
@@ -64,6 +64,10 @@ LABELS = {idx: CATEGORIES[idx % 7] for idx in range(N)} | {
     7: ("Ambiguous", "nearduplicate"),
 }
 
+# What is drawn in most tests: shared items, three people's own, and spare ones.
+PARTS = {"overlap": list(range(6)), "A": [6, 7, 8], "B": [9, 10, 11], "C": [12, 13, 14], "backup": [15, 16]}
+U, D = ("Ambiguous", "underspecified"), ("Ambiguous", "nearduplicate")
+
 
 def positive(idx: int) -> int:
     """Row of the image that a caption belongs to: two captions an image."""
@@ -96,7 +100,8 @@ def write_cache(folder: Path, captions: list[str] | None = None, **changes) -> P
         "captions": captions,
         "gt_img_index": [positive(idx) for idx in range(len(captions))],
     } | changes
-    content["fingerprints"]["rows"] = meta.rows_fingerprint(content)
+    rows = meta.rows_fingerprint(records.parse(content, meta.Meta, "meta_20_tiny.json", ""))
+    content["fingerprints"] |= {"rows": rows}
     path = folder / "meta_20_tiny.json"
     files.write_json(path, content)
     return path
@@ -107,13 +112,27 @@ def write_samples(folder: Path, parts: dict[str, list[int]], captions: list[str]
     captions = CAPTIONS if captions is None else captions
     columns = ["order", "part", "idx", "caption_id", "caption", "gt_img_idx", "pred_img_idx", "gt_rank"]
     rows = [
-        {"part": part, "gt_rank": 2, "caption_id": idx}
-        | item(idx)
-        | {"caption": files.guarded(captions[idx])}
+        {"part": part, "gt_rank": 2, "caption_id": idx} | item(idx) | {"caption": captions[idx]}
         for part, drawn in parts.items()
         for idx in drawn
     ]
     files.write_csv(folder / "failure_samples.csv", columns, rows)
+
+
+def write_manifest(folder: Path, cache: str, failures: int) -> None:
+    """manifest.json of a folder that was drawn from `failures` failures of the cache with a fingerprint."""
+    names = {"SAMPLE_SIZE": 17, "OVERLAP_SIZE": 6, "PER_ANNOTATOR": 3, "BACKUP_SIZE": 2}
+    design = manifest.Design(**names, ANNOTATORS=["A", "B", "C"], SEED=7, LANGUAGE="en")
+    made = {"fingerprint": cache, "meta_file": "cache/meta_20_tiny.json", "settings": design}
+    sizes = {"captions": N, "images": N // 2, "failures": failures, "drawn": {}}
+    content = manifest.Manifest(**made, **sizes, versions={}, complete=True, files=[])
+    records.write(folder / manifest.NAME, content)
+
+
+def write_sheet(path: Path, rows: list[dict]) -> None:
+    """A filled sheet or, where rows have a revision, a page's export."""
+    columns = [*sheets.COLUMNS, *(["revision"] if any("revision" in row for row in rows) else [])]
+    files.write_csv(path, columns, rows)
 
 
 def item(idx: int) -> dict:
@@ -146,9 +165,17 @@ def csv_text(rows: list[dict], columns: list[str] = sheets.COLUMNS, delimiter: s
 
 
 def table(path: Path) -> list[dict]:
-    """Rows of a CSV that step 4 wrote."""
+    """Rows of a CSV that step 4 wrote, cells as they are in the file."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    """Rows of `table` as a spreadsheet saves them."""
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def clean(folder: Path) -> dict[int, str | tuple[str, str]]:
@@ -166,12 +193,63 @@ def problems(folder: Path) -> list[tuple[str, str, str, str]]:
     return [(row["file"], row["row"], row["column"], row["value"]) for row in table(folder / "problems.csv")]
 
 
-def report(folder: Path) -> dict:
-    """agreement.json."""
-    return json.loads((folder / "agreement.json").read_text(encoding="utf-8"))
-
-
 def merge(root: Path, *options) -> running.Run:
     """Run step 4 on root/cache and root/failures."""
-    folders = ("--cache-dir", root / "cache", "--failure-dir", root / "failures")
+    folders = ["--cache-dir", root / "cache", "--failure-dir", root / "failures"]
     return running.run("merge_assignments.py", *folders, *options)
+
+
+class Folder:
+    """A study whose sheets a test fills in and merges."""
+
+    def __init__(self, root: Path):
+        self.root, self.path = root, root / "failures"
+        write_cache(root / "cache")
+        write_samples(self.path, PARTS)
+
+    def fill(self, name: str, labels: dict, **cells) -> None:
+        rows = filled(labels, **cells)
+        if name.endswith(".xlsx"):
+            sheets.write_xlsx(self.path / name, rows, "A")
+        else:
+            write_sheet(self.path / f"{name}.csv", rows)
+
+    def disputed(self) -> "Folder":
+        """Two raters who differ on items 1 and 4 of the overlap, and a picture of one of them."""
+        self.fill("assign_overlap_A", {0: "Count", 1: U, 2: "Object", 3: "Action", 4: "Spatial"})
+        self.fill("assign_overlap_B", {0: "Count", 1: "Object", 2: "Object", 3: "Action", 4: "Context"})
+        (self.path / "vis_overlap").mkdir()
+        (self.path / "vis_overlap" / "fail_1.jpg").write_bytes(b"")
+        return self
+
+    def merge(self, *options) -> running.Run:
+        return merge(self.root, "--bootstrap-rounds", 50, *options)
+
+    def merged(self, *options) -> str:
+        status, out, err = self.merge(*options)
+        assert (status, err) == (0, "")
+        return out
+
+    def table(self, name: str) -> list[dict]:
+        return table(self.path / name)
+
+    def clean(self) -> dict:
+        return clean(self.path)
+
+    def decided(self) -> dict[int, str]:
+        return {int(row["idx"]): row["decided"] for row in self.table("annotations_clean.csv")}
+
+    def edit(self, name: str, idx: int, /, **cells) -> None:
+        """Fill in cells of a row as a person would, in a file that step 4 wrote."""
+        rows = self.table(name)
+        for row in rows:
+            if row["idx"] == str(idx):
+                row.update(cells)
+        write_table(self.path / name, [dict.fromkeys(rows[0] | cells, "") | row for row in rows])
+
+    def snapshot(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.path.glob("*.*")}
+
+    def report(self) -> dict:
+        """agreement.json."""
+        return json.loads((self.path / "agreement.json").read_text(encoding="utf-8"))

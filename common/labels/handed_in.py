@@ -1,0 +1,217 @@
+"""What people handed in: every sheet of the folder, whose it is, and the ratings in it."""
+
+import itertools
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from common import say
+from common.errors import UserError
+from common.labels import adjudication, ratings, sheet_reader
+from common.labels.adjudication import Adjudicated
+from common.labels.drawn import Folder
+from common.labels.findings import Finding
+from common.labels.ratings import Labels, Rating
+from common.labels.sheets import BACKUP, OVERLAP, Table
+from common.labels.taxonomy import CATEGORY_NAMES
+from common.settings import shown
+
+
+class HandedIn(NamedTuple):
+    """A sheet that could be read."""
+
+    file: str
+    kind: str  # ratings.OWN, ratings.PAGE, OVERLAP or BACKUP
+    rater: str
+    revision: int | None  # of a page's export: how often its labels had been changed; None for other sheets
+    form: str  # how it was read: "CSV, comma, utf-8-sig", "workbook"
+    rows: list[sheet_reader.Row]
+    labeled: list[sheet_reader.Row]  # the rows that hold a label
+
+
+class HandIn(NamedTuple):
+    """Everything that people handed in, read and rated."""
+
+    folder: Folder
+    sheets: list[HandedIn]  # by file name
+    replaced: dict[str, str]  # file -> the later export of the same page, which counts in its place
+    ratings: list[Rating]
+    adjudicated: Adjudicated
+    findings: list[Finding]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What has to be fixed, or is left out."""
+        return [finding for finding in self.findings if not finding.is_report]
+
+    @property
+    def notes(self) -> list[Finding]:
+        """What is odd but changes nothing."""
+        return [finding for finding in self.findings if finding.is_report]
+
+
+class Rater(NamedTuple):
+    """What one rater handed in, and what is missing of it."""
+
+    name: str
+    files: list[str]  # sheets that hold a label
+    counts: Counter[str]  # category -> items that count
+    missing: list[int]  # idx of items that were the rater's to label
+
+    @property
+    def labeled(self) -> int:
+        """Items with a label of this rater that counts."""
+        return self.counts.total()
+
+
+def read(folder: Folder) -> HandIn:
+    """Every sheet of the folder and adjudicate.csv, with all that is wrong or odd about them.
+
+    Raises UserError where there is no sheet, or where adjudicate.csv can't be read.
+    """
+    sheets, unread = read_sheets(folder)
+    folder, replaced = with_retrieved(folder, sheets), superseded(sheets)
+    rated, odd = rate_rows(sheets, replaced, folder)
+    adjudicated = adjudication.read(folder)
+    return HandIn(folder, sheets, replaced, rated, adjudicated, [*unread, *odd, *adjudicated.findings])
+
+
+def read_sheets(folder: Folder) -> tuple[list[HandedIn], list[Finding]]:
+    """Every sheet of the folder, and what is wrong with those that can't be read or have no clear rater.
+
+    Raises UserError where there is none.
+    """
+    sheets, findings = [], []
+    paths = sorted(folder.path.iterdir(), key=lambda path: path.name) if folder.path.is_dir() else []
+    for path in paths:
+        if what := ratings.not_read(path):
+            findings.append(what)
+        if not ratings.is_sheet(path):
+            continue
+        try:
+            sheet = sheet_reader.read(path, folder.known.captions)
+        except sheet_reader.SheetError as error:
+            findings.append(Finding.of_file(path.name, error.reason))
+            continue
+        named = ratings.who(path, folder.annotators)
+        labeled = list(filter(ratings.is_labeled, sheet.rows))
+        if labeled:
+            findings += _about(path.name, sheet, named is None, len(labeled))
+        if named is not None:
+            revision = _revision(sheet.rows)
+            sheets.append(HandedIn(path.name, *named, revision, sheet.form, sheet.rows, labeled))
+    if not sheets and not findings:
+        raise UserError(
+            f"{shown(folder.path)}/ holds no assign_*.csv or .xlsx: run `python failure.py` first"
+        )
+    return sheets, findings
+
+
+def _about(file: str, sheet: sheet_reader.Sheet, is_nobodys: bool, n_labeled: int) -> list[Finding]:
+    """What is wrong or odd about a filled sheet as a whole."""
+    if is_nobodys:
+        what = (
+            f"holds labels ({n_labeled}), but its name doesn't say whose: rename it to assign_A.csv, "
+            "assign_overlap_A.csv or assign_page_A.csv, with the annotator's letter for A"
+        )
+        return [Finding.of_file(file, what)]
+    if sheet.missing:
+        what = f"lacks the columns {', '.join(sheet.missing)}, which were not checked; its rows are kept"
+        return [Finding.of_file(file, what, is_report=True)]
+    return []
+
+
+def _revision(rows: list[sheet_reader.Row]) -> int | None:
+    """How often a page's labels had been changed when it was exported; None for a sheet that isn't one."""
+    revisions = [sheet_reader.whole_number(row.cells.get("revision", "")) for row in rows]
+    return max((revision for revision in revisions if revision is not None), default=None)
+
+
+def superseded(sheets: list[HandedIn]) -> dict[str, str]:
+    """File -> the later export of the same rater's page, which counts in its place."""
+    # A blank export is no later word, whatever its revision: it would silence the labels of the one before.
+    exports = [sheet for sheet in sheets if sheet.kind == ratings.PAGE and sheet.labeled]
+    exports = [sheet for sheet in exports if sheet.revision is not None]
+    latest = {sheet.rater: sheet for sheet in sorted(exports, key=lambda sheet: sheet.revision)}
+    return {
+        sheet.file: latest[sheet.rater].file
+        for sheet in exports
+        if sheet.revision < latest[sheet.rater].revision
+    }
+
+
+def with_retrieved(folder: Folder, sheets: list[HandedIn]) -> Folder:
+    """Without failure_samples.csv nothing says which image was retrieved: take what most sheets say."""
+    if folder.known.predicted:
+        return folder
+    said = defaultdict(Counter)
+    for row in itertools.chain.from_iterable(sheet.rows for sheet in sheets):
+        idx, image = (sheet_reader.whole_number(row.cells.get(name, "")) for name in ("idx", "pred_img_idx"))
+        if image is not None:
+            said[idx][image] += 1
+    predicted = {idx: images.most_common(1)[0][0] for idx, images in said.items()}
+    return folder._replace(known=folder.known._replace(predicted=predicted))
+
+
+def rate_rows(
+    sheets: list[HandedIn], replaced: dict[str, str], folder: Folder
+) -> tuple[list[Rating], list[Finding]]:
+    """A rating for each labeled row, with all that is wrong or odd about it; clashes count for nothing.
+
+    replaced: file -> the later export that counts in its place, as `superseded` gives it.
+    """
+    rated, findings = [], []
+    for sheet in sheets:
+        if not sheet.labeled:
+            continue  # a blank sheet counts for nothing, whatever its rows are
+        for row in sheet.rows:
+            if not ratings.is_labeled(row):
+                found = ratings.not_its_own(row, sheet.file, sheet.rater, folder.known)
+            else:
+                rating, found = ratings.rate(row, sheet.file, sheet.rater, folder.known)
+                rated.append(rating)
+            # What was wrong with an earlier export, its rater may have fixed since.
+            findings += found if sheet.file not in replaced else []
+    rated = [
+        rating.struck(f"replaced by the later {replaced[rating.file]}") if rating.file in replaced else rating
+        for rating in rated
+    ]
+    rated, clashes = ratings.set_clashes_aside(ratings.separate(rated, OVERLAP))
+    return rated, findings + clashes + ratings.doubles(rated, OVERLAP)
+
+
+def raters(given: HandIn, labels: Labels) -> list[Rater]:
+    """What each rater handed in, what is missing of it, and how often each category was given."""
+    folder, files_of, items_of = given.folder, defaultdict(list), defaultdict(set)
+    # Who handed in a sheet without a letter may have got a number after it had been read.
+    rater_in = {rating.file: rating.rater for rating in given.ratings}
+    for sheet in given.sheets:
+        rater = rater_in.get(sheet.file, sheet.rater)
+        files_of[rater] += [sheet.file] if sheet.labeled else []
+        # Backup rows are filled as the need arises: a blank one is not missing.
+        if sheet.kind != BACKUP:
+            items_of[rater] |= {sheet_reader.whole_number(row.cells["idx"]) for row in sheet.rows}
+    for rater in folder.annotators:
+        items_of[rater] |= {idx for idx, part in folder.parts.items() if part in (rater, OVERLAP)}
+    found = []
+    for rater in sorted(items_of.keys() | files_of.keys()):
+        if rater in ratings.NO_LETTER and not files_of[rater]:
+            continue  # a sheet without a letter is somebody's only once it holds a label
+        said = {idx: by_rater[rater].category for idx, by_rater in labels.items() if rater in by_rater}
+        missing = sorted((items_of[rater] & folder.known.captions.keys()) - said.keys())
+        found.append(Rater(rater, files_of[rater], Counter(said.values()), missing))
+    return found
+
+
+def table(raters: list[Rater]) -> Table:
+    """raters.csv."""
+    head = ("rater", "sheets", "labelled", "missing")
+    columns = [*head, *CATEGORY_NAMES, *(f"share_{name}" for name in CATEGORY_NAMES), "missing_idx"]
+    rows = []
+    for rater in raters:
+        cells = (rater.name, "; ".join(rater.files), rater.labeled, len(rater.missing))
+        row = dict(zip(head, cells, strict=True)) | {"missing_idx": " ".join(map(str, rater.missing))}
+        for name in CATEGORY_NAMES:
+            row[name] = rater.counts[name]
+            row[f"share_{name}"] = say.rounded(rater.counts[name] / rater.labeled) if rater.labeled else ""
+        rows.append(row)
+    return Table(columns, rows)

@@ -1,0 +1,150 @@
+"""How frequent each label is among the failures: the one place where such a share gets its interval.
+
+Step 4 writes these shares (category_distribution.csv, ambiguous_vs_clear.csv), and step 5 reads them.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from common import say, statistics
+from common.errors import UserError
+from common.labels import adjudication, merged, sheet_reader, sheets
+from common.labels.decisions import Item
+from common.labels.ratings import Choice
+from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
+from common.settings import shown
+
+DISTRIBUTION, AMBIGUOUS = "category_distribution.csv", "ambiguous_vs_clear.csv"
+FINITE_FROM = 0.10  # share of all failures above which an interval allows for having drawn so many
+ALL, CLEAR = "all", "clear"  # what a category's share is over
+OF_CATEGORIES = [
+    (over, name) for over, names in ((ALL, CATEGORY_NAMES), (CLEAR, CLEAR_NAMES)) for name in names
+]
+OF_AMBIGUOUS = [
+    *("Ambiguous", "Clear"),
+    *(str(Choice("Ambiguous", name)) for name in (*SUBTYPE_NAMES, "no subtype")),
+]
+
+
+class Share(NamedTuple):
+    """A count with its share and 95 % interval. Each field is a column of both files."""
+
+    n: int
+    total: int  # items that the share is of
+    share: float | None  # between 0 and 1, six digits; None where there is nothing to have a share of
+    low: float | None
+    high: float | None
+    status: str  # "final", or how many items wait
+    population: int | None  # failures that the items were drawn from; None where that is not known
+    finite_population: bool  # whether the interval allows for having drawn a large part of them
+
+
+class CategoryShare(NamedTuple):
+    """A row of category_distribution.csv."""
+
+    over: str  # ALL items, or the CLEAR ones
+    category: str
+    share: Share
+
+
+class LabelShare(NamedTuple):
+    """A row of ambiguous_vs_clear.csv."""
+
+    label: str  # of OF_AMBIGUOUS
+    share: Share
+
+
+class Basis(NamedTuple):
+    """What shares are taken from."""
+
+    items: list[Item]  # that are decided
+    waiting: int  # items that wait for a decision
+    population: int | None  # failures that the items were drawn from, as step 2's manifest says
+
+
+def of_categories(basis: Basis) -> list[CategoryShare]:
+    """Share of each category over all items, then over the clear ones."""
+    counts = Counter(item.choice.category for item in basis.items)
+    clear = sum(counts[name] for name in CLEAR_NAMES)
+    # How many of all failures are clear nobody knows, so shares of the clear ones have no population.
+    over_clear = basis._replace(population=None)
+    return [
+        CategoryShare(over, name, _share(counts[name], len(basis.items), basis))
+        if over == ALL
+        else CategoryShare(over, name, _share(counts[name], clear, over_clear))
+        for over, name in OF_CATEGORIES
+    ]
+
+
+def of_ambiguous(basis: Basis) -> list[LabelShare]:
+    """Share of ambiguous and clear items, and of each subtype among all items."""
+    subtypes = [item.choice.subtype for item in basis.items if item.choice.category == "Ambiguous"]
+    total = len(basis.items)
+    counts = [len(subtypes), total - len(subtypes), *(subtypes.count(name) for name in (*SUBTYPE_NAMES, ""))]
+    return [LabelShare(label, _share(n, total, basis)) for label, n in zip(OF_AMBIGUOUS, counts, strict=True)]
+
+
+def table(rows: list[CategoryShare] | list[LabelShare]) -> sheets.Table:
+    """Such shares as the columns and rows of their file."""
+    names = rows[0]._fields[:-1]
+    cells = [dict(zip(names, row, strict=False)) | row.share._asdict() for row in rows]
+    return sheets.Table([*names, *Share._fields], cells)
+
+
+def read_categories(folder: Path) -> list[CategoryShare]:
+    """category_distribution.csv of a failure folder, which has a row for each of OF_CATEGORIES.
+
+    Raises UserError where it was not found, and where it is not what step 4 writes.
+    """
+    rows = _read(folder / DISTRIBUTION, ("over", "category"), OF_CATEGORIES)
+    return [CategoryShare(*key, share) for key, share in rows]
+
+
+def read_ambiguous(folder: Path) -> list[LabelShare]:
+    """ambiguous_vs_clear.csv of a failure folder, which has a row for each of OF_AMBIGUOUS; raises alike."""
+    return [
+        LabelShare(*key, share)
+        for key, share in _read(folder / AMBIGUOUS, ("label",), [(label,) for label in OF_AMBIGUOUS])
+    ]
+
+
+def _share(n: int, total: int, basis: Basis) -> Share:
+    """A count as a share of `total` items, with Wilson's interval.
+
+    Where the items are a large part of the failures that they were drawn from, its form for a finite
+    population (`statistics.wilson_of_finite`): a share of 200 of 300 failures is nearly known.
+    """
+    status = f"provisional: {basis.waiting} wait in {adjudication.NAME}" if basis.waiting else "final"
+    population = basis.population
+    finite = population is not None and total > FINITE_FROM * population
+    if not total:
+        return Share(n, total, None, None, None, status, population, finite)
+    ends = statistics.wilson_of_finite(n, total, population) if finite else statistics.wilson(n, total)
+    share, low, high = map(say.rounded, (n / total, *ends))
+    return Share(n, total, share, low, high, status, population, finite)
+
+
+def _read(
+    path: Path, keys: tuple[str, ...], expected: list[tuple[str, ...]]
+) -> list[tuple[tuple[str, ...], Share]]:
+    """(what it is of, share) of each row of a file."""
+    if not path.is_file():
+        raise UserError(f"{shown(path)} was not found: {merged.AGAIN}")
+    rows = sheet_reader.read_table(path, (*keys, *Share._fields), {}, merged.AGAIN)
+    found = [tuple(row[key] for key in keys) for row in rows]
+    try:
+        shares = list(map(_parsed, rows))
+    except ValueError as error:
+        raise UserError(f"{shown(path)} is not what step 4 writes ({error}): {merged.AGAIN}") from error
+    if found != expected:
+        raise UserError(f"{shown(path)} has not the rows that step 4 writes: {merged.AGAIN}")
+    return list(zip(found, shares, strict=True))
+
+
+def _parsed(row: dict[str, str]) -> Share:
+    """A row's share. Raises ValueError where a cell is no number."""
+    share, low, high = (float(row[name]) if row[name] else None for name in ("share", "low", "high"))
+    population = int(row["population"]) if row["population"] else None
+    finite = row["finite_population"].casefold() == "true"  # spreadsheets write it in capitals
+    return Share(int(row["n"]), int(row["total"]), share, low, high, row["status"], population, finite)
