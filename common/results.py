@@ -1,8 +1,8 @@
 """What step 6 found, as files: `fixes` writes them, `report` reads them, and neither knows the other.
 
 `net_effects.json` is an `Index`. Each method, with one pooling, has a `MethodResult` in `cells/` and a CSV of
-ranks next to it, with the columns RANK_COLUMNS. Recall, MRR and differences are in percent or points of it; shares and p-values are between
-0 and 1. A mapping by measure has the keys of MEASURES.
+ranks next to it, with the columns RANK_COLUMNS. Recall, MRR and differences are in percent or points of it;
+shares and p-values are between 0 and 1. A mapping by measure has the keys of MEASURES.
 """
 
 from typing import NamedTuple
