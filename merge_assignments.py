@@ -20,7 +20,8 @@ import numpy as np
 from common import files, statistics
 from common.errors import UserError, list_rows, reported
 from common.labels import adjudication, agreement, drawn, ratings, sheet_reader, sheets
-from common.labels.ratings import Finding, Labels, Rating, label, raters_of
+from common.labels.findings import Finding, describe
+from common.labels.ratings import Labels, Rating, label, raters_of
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 from common.settings import override, shown
 
@@ -99,8 +100,8 @@ def read_sheets(study: drawn.Study) -> tuple[list[HandedIn], list[Finding]]:
             continue
         try:
             sheet = sheet_reader.read(path, study.known.captions)
-        except UserError as error:
-            findings.append(Finding(path.name, "", "", "", "", str(error)))
+        except sheet_reader.SheetError as error:
+            findings.append(Finding.of_file(path.name, error.reason))
             continue
         labelled = list(filter(ratings.is_labelled, sheet.rows))
         named = ratings.who(path, study.annotators)
@@ -479,8 +480,8 @@ def say_findings(
     Raises UserError with every problem in it, since each is a row that a person has to look at.
     """
     n_rows = {sheet.file: len(sheet.rows) for sheet in handed_in}
-    problems = ratings.describe([one for one in findings if not one.is_report], n_rows)
-    reports = ratings.describe([one for one in findings if one.is_report], n_rows)
+    problems = describe([one for one in findings if not one.is_report], n_rows)
+    reports = describe([one for one in findings if one.is_report], n_rows)
     if problems and strict:
         raise UserError(
             f"{shown(study.folder)}/ has problems, {len(problems)} in all; nothing was merged:\n"

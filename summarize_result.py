@@ -20,6 +20,7 @@ import pandas as pd
 from common import files, records, statistics
 from common.errors import UserError, list_rows, reported
 from common.labels import sheet_reader, spellings
+from common.labels.same_caption import compare
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 from common.report import cautions, document, figures, tables
 from common.retrieval import meta
@@ -155,7 +156,7 @@ def read_table(path: Path, wanted: tuple[str, ...], captions: dict[int, str] | N
         rows = sheet_reader.read(path, captions or {}, columns, wanted).rows
     except UserError as error:
         step = "failure.py" if path.name == "failure_samples.csv" else "merge_assignments.py"
-        raise UserError(f"{shown(path)} {error}, or run `python {step}` again") from error
+        raise UserError(f"{error}, or run `python {step}` again") from error
     return [row.cells for row in rows]
 
 
@@ -172,9 +173,7 @@ def read_labels(folder: Path, captions: list[str] | None) -> pd.DataFrame | None
     bad = []
     for row in rows:
         idx = sheet_reader.whole_number(row["idx"])
-        other = captions is not None and (
-            idx not in known or sheet_reader.same_caption(row["caption"], known[idx]) == "other"
-        )
+        other = captions is not None and (idx not in known or compare(row["caption"], known[idx]) == "other")
         if idx is None or other:
             bad.append(f"idx {row['idx']}: {row['caption']!r} isn't that caption of the cache")
         elif row["category"] not in CATEGORY_NAMES:

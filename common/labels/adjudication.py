@@ -7,10 +7,9 @@ item, with its cells as they were written.
 from collections import defaultdict
 from pathlib import Path
 
-from common.errors import UserError
 from common.labels import ratings, sheet_reader, spellings
 from common.labels.drawn import Study
-from common.settings import shown
+from common.labels.findings import Finding
 
 NAME = "adjudicate.csv"
 RATER = "adjudicator"
@@ -18,7 +17,7 @@ FINAL = {"final_category": "category", "final_subtype": "ambiguous_subtype"}  # 
 ITEM = ["idx", "caption", "gt_img_idx", "pred_img_idx"]
 
 
-def read(study: Study) -> tuple[list[sheet_reader.Row], list[ratings.Rating], list[ratings.Finding]]:
+def read(study: Study) -> tuple[list[sheet_reader.Row], list[ratings.Rating], list[Finding]]:
     """The rows that a person wrote into, the decisions among them, and what is wrong with those.
 
     Raises UserError where the file can't be read: it could not be rewritten without losing what it holds.
@@ -28,10 +27,7 @@ def read(study: Study) -> tuple[list[sheet_reader.Row], list[ratings.Rating], li
         return [], [], []
     columns = {key: name for key, name in spellings.COLUMN_TABLE.items() if name not in FINAL.values()}
     columns |= {spellings.squeezed(name): plain for name, plain in FINAL.items()}
-    try:
-        rows = sheet_reader.read(path, study.known.captions, columns).rows
-    except UserError as error:
-        raise UserError(f"{shown(path)} {error}. It was left as it is") from error
+    rows = sheet_reader.read(path, study.known.captions, columns, otherwise=". It was left as it is").rows
     filled = [row for row in rows if ratings.is_labelled(row) or row.cells.get("note")]
     rated, findings = [], []
     for row in filter(ratings.is_labelled, filled):

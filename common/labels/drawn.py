@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from common import files
 from common.errors import UserError
-from common.labels import sheet_reader, spellings
-from common.labels.ratings import Known, short
+from common.labels import same_caption, sheet_reader, spellings
+from common.labels.ratings import Known
 from common.retrieval import meta
 from common.settings import shown
 
@@ -46,13 +46,15 @@ def read(cache_dir: Path, failure_dir: Path) -> Study:
     meta_file = meta.find(cache_dir)
     cache = meta.read(meta_file)
     folder = meta.own_folder(failure_dir, cache)
-    captions = dict(enumerate(cache.captions))
+    texts = dict(enumerate(cache.captions))
     positives = dict(enumerate(cache.gt_img_index))
     sources, notes, samples = {shown(meta_file): files.file_fingerprint(meta_file)}, [], {}
     if (folder / SAMPLES).is_file():
-        samples = _samples(folder / SAMPLES, captions)
+        samples = _samples(folder / SAMPLES, texts)
         sources[shown(folder / SAMPLES)] = files.file_fingerprint(folder / SAMPLES)
-        _check_same_cache(samples, captions, folder, meta_file)
+        written = [(idx, row["caption"]) for idx, row in samples.items()]
+        otherwise = "move the folder's files away and run `python failure.py`"
+        same_caption.check(folder / SAMPLES, written, texts, otherwise)
     made_from = (
         files.read_json(folder / MANIFEST).get("fingerprint") if (folder / MANIFEST).is_file() else None
     )
@@ -61,16 +63,16 @@ def read(cache_dir: Path, failure_dir: Path) -> Study:
             f"{shown(folder)}/ was made from the cache {made_from}, but {shown(meta_file)} is "
             f"{cache.fingerprint}: rows count where their captions agree"
         )
-    known = Known(captions, positives, _predicted(samples), frozenset(samples) or None, len(captions) - 1)
+    known = Known(texts, positives, _predicted(samples), frozenset(samples) or None, len(texts) - 1)
     return Study(folder, known, _parts(samples), cache.seed, sources, notes)
 
 
 def _without_cache(folder: Path) -> Study:
     """The same from failure_samples.csv alone, which holds all that the checks need of the drawn failures."""
     samples = _samples(folder / SAMPLES, {})
-    captions = {idx: row["caption"] for idx, row in samples.items()}
+    texts = {idx: row["caption"] for idx, row in samples.items()}
     positives = {idx: sheet_reader.whole_number(row["gt_img_idx"]) for idx, row in samples.items()}
-    known = Known(captions, positives, _predicted(samples), frozenset(samples), max(samples))
+    known = Known(texts, positives, _predicted(samples), frozenset(samples), max(samples))
     sources = {shown(folder / SAMPLES): files.file_fingerprint(folder / SAMPLES)}
     notes = [f"no cache is here: rows were checked by {SAMPLES}"]
     made_with = files.read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
@@ -78,33 +80,15 @@ def _without_cache(folder: Path) -> Study:
     return Study(folder, known, _parts(samples), seed, sources, notes)
 
 
-def _samples(path: Path, captions: dict[int, str]) -> dict[int, dict[str, str]]:
+def _samples(path: Path, known: dict[int, str]) -> dict[int, dict[str, str]]:
     """idx -> cells of failure_samples.csv. Raises UserError where it can't be read or lists no failure."""
     columns = {spellings.squeezed(name): name for name in (*NEEDED, "part")}
-    try:
-        rows = sheet_reader.read(path, captions, columns, NEEDED).rows
-    except UserError as error:
-        raise UserError(f"{shown(path)} {error}, or run `python failure.py` again") from error
+    again = "run `python failure.py` again"
+    rows = sheet_reader.read(path, known, columns, NEEDED, f", or {again}").rows
     samples = {sheet_reader.whole_number(row.cells["idx"]): row.cells for row in rows}
     if not samples or None in samples:
-        raise UserError(f"{shown(path)} lists no failures by idx: run `python failure.py` again")
+        raise UserError(f"{shown(path)} lists no failures by idx: {again}")
     return samples
-
-
-def _check_same_cache(samples: dict, captions: dict[int, str], folder: Path, meta_file: Path) -> None:
-    """Raise UserError where failure_samples.csv was drawn from other captions than the cache's."""
-    other = [
-        idx
-        for idx, row in samples.items()
-        if sheet_reader.same_caption(row["caption"], captions.get(idx, "")) == "other"
-    ]
-    if other:
-        raise UserError(
-            f"{shown(folder / SAMPLES)} was drawn from another cache than {shown(meta_file)}: "
-            f"{len(other)} of {len(samples)} captions differ, for example idx {other[0]}, "
-            f"{short(samples[other[0]]['caption'])!r}. Put that cache back, or move the folder's files away "
-            "and run `python failure.py`"
-        )
 
 
 def _predicted(samples: dict[int, dict[str, str]]) -> dict[int, int]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from common.labels import sheet_reader, spellings
+from common.labels import same_caption, sheet_reader, spellings
+from common.labels.findings import Finding
 
 TABLES = (".csv", ".xlsx")
 # Tables that people save by mistake. Left unread they would be labels lost without a word.
@@ -15,9 +16,6 @@ OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".fods", ".numbers", ".tsv", "
 # What browsers and file managers add to the name of a second copy.
 COPY = re.compile(r"(\s*\(\d+\)| ?- (copy|kopie|副本)( ?\(\d+\))?| copy( \d+)?)+$", re.IGNORECASE)
 NO_LETTER = {"overlap": "overlap", "backup": "backup"}  # sheet -> rater, where a name has no letter
-ROWS_NAMED = 100  # in one line of a message
-# From this many rows, and this share of a file's rows, wrong captions mean another sample, not slips.
-FOREIGN_ROWS, FOREIGN_SHARE = 3, 0.1
 DOUBLE_ITEMS = 10  # two people seldom agree on so many items in every subtype
 Labels = dict[int, dict[str, tuple[str, str]]]  # idx -> rater -> (category, subtype)
 
@@ -48,19 +46,6 @@ class Rating:
     category: str = ""
     subtype: str = ""
     status: str = ""
-
-
-class Finding(NamedTuple):
-    """Something to tell about one row (or, with `row` blank, one file). A problem unless `is_report`."""
-
-    file: str
-    row: str
-    rater: str
-    column: str
-    value: str
-    what: str
-    nearest: str = ""
-    is_report: bool = False
 
 
 def is_sheet(path: Path) -> bool:
@@ -172,9 +157,9 @@ def _identity(rating: Rating, known: Known) -> list[Finding]:
         return [_finding(rating, "idx", "is not among the drawn failures (failure_samples.csv)")]
     positive = cells.get("gt_img_idx", "")
     same_positive = sheet_reader.whole_number(positive) == known.positives[idx]
-    same = sheet_reader.same_caption(cells["caption"], known.captions[idx])
+    same = same_caption.compare(cells["caption"], known.captions[idx])
     if same == "other" or (same == "lost" and not same_positive):
-        return [_finding(rating, "caption", f"is not that of idx {idx}: {short(known.captions[idx])!r}")]
+        return [_finding(rating, "caption", same_caption.not_that_of(idx, known.captions[idx]))]
     findings = []
     if positive and not same_positive:
         what = f"is not the ground truth of idx {idx}, which is {known.positives[idx]}"
@@ -194,12 +179,6 @@ def _finding(rating: Rating, column: str, what: str, nearest: str = "") -> Findi
     """A finding about one cell of a row."""
     value = rating.written.get(column, "")
     return Finding(rating.file, rating.row, rating.rater, column, value, what, nearest)
-
-
-def short(text: str, letters: int = 60) -> str:
-    """The beginning of a long text, on one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= letters else text[: letters - 3] + "..."
 
 
 def set_clashes_aside(ratings: list[Rating]) -> list[Finding]:
@@ -318,50 +297,3 @@ def _more_than_half(values: list[str]) -> str | None:
         return None
     value, n = Counter(values).most_common(1)[0]
     return value if 2 * n > len(values) else None
-
-
-def describe(findings: list[Finding], n_rows: Mapping[str, int]) -> list[str]:
-    """One line for each thing found, rows of a file with the same fault in one.
-
-    n_rows: file -> how many it has. Many wrong captions of one file are told as what they mean.
-    """
-    unlike = defaultdict(list)  # file -> its rows that aren't the cache's
-    for finding in findings:
-        if finding.column in ("caption", "idx") and not finding.is_report:
-            unlike[finding.file].append(finding)
-    foreign = {
-        file: rows
-        for file, rows in unlike.items()
-        if len(rows) >= max(FOREIGN_ROWS, FOREIGN_SHARE * n_rows.get(file, 0))
-    }
-    lines = [_foreign(rows, n_rows[file]) for file, rows in foreign.items()]
-    grouped = defaultdict(list)
-    for finding in findings:
-        if finding.file not in foreign or finding.column not in ("caption", "idx") or finding.is_report:
-            grouped[finding._replace(row="")].append(finding.row)
-    for finding, rows in grouped.items():
-        place = f"{finding.file}{_rows(rows)}"
-        value = f" {finding.column} {short(finding.value)!r}" if finding.column else ""
-        nearest = f"; nearest: {finding.nearest}" if finding.nearest else ""
-        lines.append(f"{place}:{value} {finding.what}{nearest}")
-    return lines
-
-
-def _foreign(rows: list[Finding], n_rows: int) -> str:
-    """The line for a file whose captions are mostly another sample's."""
-    first = rows[0]
-    return (
-        f"{first.file}: looks like another sample: {len(rows)} of {n_rows} captions differ "
-        f"({_rows([row.row for row in rows]).strip()}; the first: {first.column} {short(first.value)!r} "
-        f"{first.what}). Move the file away if it belongs to another cache; if one column was sorted "
-        "alone, undo that"
-    )
-
-
-def _rows(rows: list[str]) -> str:
-    """` row 5`, ` rows 5, 9, 12`, or nothing for a whole file."""
-    rows = [row for row in rows if row]
-    if not rows:
-        return ""
-    more = f" and {len(rows) - ROWS_NAMED} more" if len(rows) > ROWS_NAMED else ""
-    return f" row{'s' if len(rows) > 1 else ''} {', '.join(rows[:ROWS_NAMED])}{more}"

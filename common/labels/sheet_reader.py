@@ -9,7 +9,6 @@ import functools
 import io
 import itertools
 import re
-import unicodedata
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import NamedTuple
 from common import files
 from common.errors import UserError
 from common.labels import sheets, spellings
+from common.labels.same_caption import compare
+from common.settings import shown
 
 REQUIRED = ("idx", "caption", "category")
 DELIMITERS = ",;\t|"
@@ -26,10 +27,21 @@ MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", 
 MISREAD = (
     "utf-8 misread as cp1252"  # opened as Windows text, where every accent became two letters, and saved
 )
-LOST = {"?", "\ufffd"}  # what programs write for a character that an encoding can't hold
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"  # .xls, and every workbook with a password
 Record = tuple[int, list[str]]  # a row's number in the spreadsheet and its cells
 csv.field_size_limit(10_000_000)  # the default refuses a pasted text of 128 KiB with an error of its own
+
+
+class SheetError(UserError):
+    """A sheet that can't be read. `reason` is why, and what to do about it, without the file's name."""
+
+    def __init__(self, path: Path, reason: str, otherwise: str = ""):
+        super().__init__(f"{shown(path)} {reason}{otherwise}")
+        self.reason = reason
+
+
+class _Unreadable(Exception):
+    """The reason of a SheetError, from functions that don't know the file's name."""
 
 
 class Row(NamedTuple):
@@ -54,65 +66,46 @@ def read(
     captions: Mapping[int, str],
     columns: Mapping[str, str] = spellings.COLUMN_TABLE,
     required: tuple[str, ...] = REQUIRED,
+    otherwise: str = "",
 ) -> Sheet:
     """Read a sheet, CSV or workbook by its content whatever its name says. Never writes.
 
     captions: idx -> caption, to find the encoding. columns: squeezed spelling -> column name. Cells lose
     white space at their edges, those of a CSV also the `guarded` quote; nothing is taken for missing but an
-    empty cell, so `NA` and `None` are text. Rows without any text are passed over.
-    Raises UserError where the file can't be read, saying why and what to do.
+    empty cell, so `NA` and `None` are text. Rows without any text are skipped.
+    Raises SheetError where the file can't be read, saying why and what to do; `otherwise` ends its message.
     """
     data = path.read_bytes()
-    if not data.strip():
-        raise UserError("is an empty file: nothing of it can be read. Hand in the sheet again")
-    if data.startswith(OLD_EXCEL):
-        raise UserError(
-            "is an .xls or has a password, which can't be read: save it as .xlsx or CSV, without one"
-        )
-    if data.startswith(b"PK\x03\x04"):
-        return _read_workbook(data, columns, required)
-    return _read_csv(data, captions, columns, required)
+    try:
+        if data.startswith(b"PK\x03\x04"):
+            return _read_workbook(data, columns, required)
+        return _read_csv(data, captions, columns, required)
+    except _Unreadable as error:
+        raise SheetError(path, str(error), otherwise) from error
 
 
-def same_caption(written: str, caption: str) -> str:
-    """Compare a sheet's caption with the cache's: "same", "lost" (characters became `?`) or "other".
+def read_table(
+    path: Path, columns: tuple[str, ...], captions: Mapping[int, str], again: str
+) -> list[dict[str, str]]:
+    """Cells of one of our own tables, which people open and save in a spreadsheet too.
 
-    White space, the quote that guards a formula and the Unicode form of an accent make no difference. Lost
-    are characters that an encoding could not hold: not ASCII, or not printable.
+    All of `columns` must be there, and only they are returned. `again` is what a user does to get the file
+    again: "run `python failure.py` again". Raises SheetError where it can't be read.
     """
-    written, caption = _plain(written), _plain(caption)
-    if written == caption:
-        return "same"
-    if not LOST & set(written):
-        return "other"
-    # How far in `written` one can be after each letter of the caption. A lost letter leaves one mark, or one
-    # for each of its code units (2) or bytes (4); a regular expression would try all ways of sharing them.
-    reached = {0}
-    for letter in caption:
-        further = {at + 1 for at in reached if written[at : at + 1] == letter}
-        if not " " <= letter <= "~":
-            for marks in range(1, 5):
-                further |= {at + marks for at in reached if _all_lost(written[at : at + marks], marks)}
-        reached = further
-    return "lost" if len(written) in reached else "other"
-
-
-def _all_lost(part: str, marks: int) -> bool:
-    return len(part) == marks and LOST >= set(part)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _plain(caption: str) -> str:
-    """A caption without what spreadsheets change and nobody means."""
-    caption = " ".join(unicodedata.normalize("NFC", caption).split()).lstrip("' ")
-    # A caption that is a number loses its leading zeros.
-    return caption.lstrip("0") or "0" if caption.isascii() and caption.isdigit() else caption
+    spelled = {spellings.squeezed(name): name for name in columns}
+    return [row.cells for row in read(path, captions, spelled, columns, f", or {again}").rows]
 
 
 def _read_csv(
     data: bytes, captions: Mapping[int, str], columns: Mapping[str, str], required: tuple[str, ...]
 ) -> Sheet:
     """The reading, among the encodings that fit the bytes, in which most captions and labels are known."""
+    if not data.strip():
+        raise _Unreadable("is an empty file: nothing of it can be read. Hand in the sheet again")
+    if data.startswith(OLD_EXCEL):
+        raise _Unreadable(
+            "is an .xls or has a password, which can't be read: save it as .xlsx or CSV, without one"
+        )
     best, best_score, failure = None, None, None
     encodings = _encodings(data)
     for encoding in encodings:
@@ -120,7 +113,7 @@ def _read_csv(
             sheet = _parse(_decoded(data, encoding), columns, required)
         except UnicodeError:
             continue
-        except UserError as error:
+        except _Unreadable as error:
             failure = failure or error
             continue
         score = _score(sheet, captions) if len(encodings) > 1 else (0, 0)
@@ -129,7 +122,7 @@ def _read_csv(
         if score == (len(sheet.rows), 0):
             break  # no other encoding can do better
     if best is None:
-        raise failure or UserError("is not text in any known encoding: save it as CSV UTF-8 or .xlsx")
+        raise failure or _Unreadable("is not text in any known encoding: save it as CSV UTF-8 or .xlsx")
     return best
 
 
@@ -184,7 +177,7 @@ def _score(sheet: Sheet, captions: Mapping[int, str]) -> tuple[int, int]:
     matching = unknown = 0
     for row in sheet.rows:
         idx = whole_number(row.cells["idx"])
-        matching += idx in captions and same_caption(row.cells["caption"], captions[idx]) == "same"
+        matching += idx in captions and compare(row.cells["caption"], captions[idx]) == "same"
         for column, known in (("category", spellings.category), ("ambiguous_subtype", spellings.subtype)):
             cell = row.cells.get(column, "")
             unknown += not spellings.is_blank(cell) and known(cell) is None
@@ -205,14 +198,14 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
             found[delimiter] = len(header[1])
     if not found:
         first = text.lstrip("\ufeff").partition("\n")[0][:80]
-        raise UserError(f"has no header row with the columns {', '.join(required)} (it begins {first!r})")
+        raise _Unreadable(f"has no header row with the columns {', '.join(required)} (it begins {first!r})")
     delimiter = max(found, key=found.get)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         records = list(enumerate(reader, start=1))
     except csv.Error as error:
         # A quote that isn't closed swallows the rows behind it: none of the file can be trusted then.
-        raise UserError(
+        raise _Unreadable(
             f"has a misplaced double quote near line {reader.line_num} ({error}), so its rows can't be told "
             'apart. Write a quote inside a cell as "", or save the sheet from a spreadsheet'
         ) from error
@@ -230,14 +223,16 @@ def _read_workbook(data: bytes, columns: Mapping[str, str], required: tuple[str,
             warnings.simplefilter("ignore")
             worksheets = _worksheets(data)
     except Exception as error:  # openpyxl raises whatever the broken part of a file happens to break
-        raise UserError(f"can't be opened as a workbook ({error}): save it again as .xlsx or CSV") from error
+        raise _Unreadable(
+            f"can't be opened as a workbook ({error}): save it again as .xlsx or CSV"
+        ) from error
     parts = {
         title: _under_header(records, columns, required)
         for title, records in worksheets.items()
         if _header(records, columns, required)
     }
     if not parts:
-        raise UserError(f"has no worksheet with the columns {', '.join(required)}")
+        raise _Unreadable(f"has no worksheet with the columns {', '.join(required)}")
     rows = [
         # One such worksheet is the usual case; its row numbers need no name in front.
         row._replace(number=f"{title}!{row.number}" if len(parts) > 1 else row.number)
@@ -297,7 +292,7 @@ def _header(
 ) -> tuple[int, dict[str, int]] | None:
     """The header's position and our columns' places in it; None where no row has all that is required.
 
-    Raises UserError where two columns of the header count as the same one of ours.
+    Raises _Unreadable where two columns of the header count as the same one of ours.
     """
     for position, (_, cells) in enumerate(records[:HEADER_WITHIN]):
         named = [(columns.get(spellings.squeezed(cell)), place) for place, cell in enumerate(cells)]
@@ -308,7 +303,7 @@ def _header(
         if all(name in places for name in required):
             doubled = sorted({name for name, place in named if name and places[name] != place})
             if doubled:
-                raise UserError(f"has two columns for {', '.join(doubled)}: rename or remove one of them")
+                raise _Unreadable(f"has two columns for {', '.join(doubled)}: rename or remove one of them")
             return position, places
     return None
 

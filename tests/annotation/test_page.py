@@ -14,7 +14,7 @@ from PIL import Image
 from common import files
 from common.annotation import page
 from common.errors import UserError
-from common.labels import sheet_reader, sheets, spellings
+from common.labels import same_caption, sheet_reader, sheets, spellings
 from common.labels.taxonomy import CATEGORIES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
@@ -190,9 +190,7 @@ def test_twenty_items_by_keyboard_alone_across_a_reload(visit, context, tmp_path
     assert read.missing == [] and "utf-8-sig" in read.form
     found = {int(row.cells["idx"]): row.cells for row in read.rows}
     assert {idx: (cells["category"], cells["ambiguous_subtype"]) for idx, cells in found.items()} == chosen
-    assert all(
-        sheet_reader.same_caption(found[idx]["caption"], text) == "same" for idx, text in CAPTIONS.items()
-    )
+    assert all(same_caption.compare(found[idx]["caption"], text) == "same" for idx, text in CAPTIONS.items())
     assert found[0]["note"] == '=a note, with 1 2 3 and "quotes"\nsecond line'
     assert len({cells["revision"] for cells in found.values()}) == 1
     assert tab.errors == []

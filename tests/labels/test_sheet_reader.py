@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 
 from common.errors import UserError
-from common.labels import sheet_reader, sheets, spellings
+from common.labels import same_caption, sheet_reader, sheets, spellings
 from tests.support import merge_folder as study
 
 CAPTIONS = dict(enumerate(study.CAPTIONS))
@@ -160,15 +160,15 @@ def test_a_formula_counts_as_its_computed_value_or_as_itself(tmp_path):
     ],
 )
 def test_same_caption(written, caption, outcome):
-    assert sheet_reader.same_caption(written, caption) == outcome
+    assert same_caption.compare(written, caption) == outcome
 
 
 def test_many_lost_characters_take_no_time():
     """All ways to share 200 marks among 100 lost letters would take longer than the universe has lasted."""
     caption = "字" * 100
-    assert sheet_reader.same_caption("?" * 200 + " cat", caption + " dog") == "other"
-    assert sheet_reader.same_caption("?" * 200 + " dog", caption + " dog") == "lost"
-    assert sheet_reader.same_caption("?" * 401, caption) == "other"
+    assert same_caption.compare("?" * 200 + " cat", caption + " dog") == "other"
+    assert same_caption.compare("?" * 200 + " dog", caption + " dog") == "lost"
+    assert same_caption.compare("?" * 401, caption) == "other"
 
 
 @pytest.mark.parametrize(

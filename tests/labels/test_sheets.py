@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import files
-from common.labels import sheet_reader, sheets
+from common.labels import same_caption, sheet_reader, sheets
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 
 HOSTILE = {
@@ -70,7 +70,7 @@ def test_the_reader_gets_back_what_was_written(tmp_path, kind):
     for row in read.rows:
         idx = int(row.cells["idx"])
         assert row.cells["caption"].strip() == HOSTILE[idx].strip()
-        assert sheet_reader.same_caption(row.cells["caption"], HOSTILE[idx]) == "same"
+        assert same_caption.compare(row.cells["caption"], HOSTILE[idx]) == "same"
         assert (row.cells["gt_img_idx"], row.cells["pred_img_idx"]) == (str(idx + 100), str(idx + 200))
         assert not row.cells["category"] and not row.further
 
@@ -128,7 +128,7 @@ def test_characters_that_a_workbook_cannot_hold_are_shown_as_lost(tmp_path):
     rows = [{"idx": 1, "caption": captions[1], "gt_img_idx": 0, "pred_img_idx": 1}]
     sheets.write_xlsx(tmp_path / "bell.xlsx", rows, "A")
     (row,) = sheet_reader.read(tmp_path / "bell.xlsx", captions).rows
-    assert sheet_reader.same_caption(row.cells["caption"], captions[1]) == "lost"
+    assert same_caption.compare(row.cells["caption"], captions[1]) == "lost"
 
 
 def write(folder: Path, kind: str) -> Path:

@@ -9,7 +9,7 @@ import io
 import json
 from pathlib import Path
 
-from common import files
+from common import files, records
 from common.labels import sheets
 from common.retrieval import meta
 from tests.support import running
@@ -96,7 +96,8 @@ def write_cache(folder: Path, captions: list[str] | None = None, **changes) -> P
         "captions": captions,
         "gt_img_index": [positive(idx) for idx in range(len(captions))],
     } | changes
-    content["fingerprints"]["rows"] = meta.rows_fingerprint(content)
+    rows = meta.rows_fingerprint(records.parse(content, meta.Meta, "meta_20_tiny.json", ""))
+    content["fingerprints"] |= {"rows": rows}
     path = folder / "meta_20_tiny.json"
     files.write_json(path, content)
     return path
