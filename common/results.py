@@ -1,8 +1,8 @@
 """What step 6 found, as files: `fixes` writes them, `report` reads them, and neither knows the other.
 
 `net_effects.json` is an `Index`. Each method, with one pooling, has a `MethodResult` in `cells/` and a CSV of
-ranks beside it. Recall, MRR and differences are in percent or points of it; shares and p-values are between
-0 and 1. A mapping by measure has the keys of MEASURES.
+ranks next to it, with the columns RANK_COLUMNS. Recall, MRR and differences are in percent or points of it;
+shares and p-values are between 0 and 1. A mapping by measure has the keys of MEASURES.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,11 @@ CELLS = "cells"  # folder of methods' results in the results' folder
 INDEX = "net_effects.json"
 ALL, FAILURES, SUCCESSES, CLEAR = "all", "failures", "successes", "clear"  # sets that are no category
 NO_POOLING = "none"  # of a method without templates
+LABEL, DEALT = "label", "dealt"  # where category templates take a query's category from
+RANK_COLUMNS = (
+    *("idx", "caption_id", "caption", "gt_img_idx", "stratum", "category"),
+    *("sets", "category_of_query", "rank_before", "rank_after", "rank_placebo"),
+)
 
 
 class Change(Record):
@@ -80,7 +85,7 @@ class SetResult(Record, kw_only=True):
     anecdotal: bool  # fewer of them than statistics.ANECDOTAL
     confirmatory: bool  # the set is ALL
     exact: bool  # every query of the set was ranked; else ALL is estimated from samples
-    oracle: bool  # the method has a part that knows what nobody knows when a caption is asked
+    oracle: bool  # the method has a part that uses information that is not available at test time
     category_of_query: str | None  # "label" or "dealt": where category templates took it from
     baseline: dict[str, float]  # by measure, and "MRR": the level before
     changed: Changed
@@ -118,6 +123,20 @@ class BankNote(Record):
     equal_texts: int  # captions whose text is also a query's
 
 
+class Identity(Record, kw_only=True):
+    """Everything that a run's numbers depend on, except for what the name of a method's file says."""
+
+    format: int  # of the result files
+    cache: str  # its fingerprint
+    labels: str | None  # fingerprint of the merged labels; None without any
+    bank: str | None  # first digits of the bank file's SHA-256; None without a bank
+    templates: str  # fingerprint of all templates
+    settings: dict  # constants of the script, folders aside, but for METHODS and POOLING
+    published: dict[str, dict]  # part -> its published parameters
+    grids: dict[str, list[dict]] | None  # with TUNE: part -> what was tried
+    candidates: int  # first images of a query that words may order again
+
+
 class Queries(Record):
     """How many queries there are to report on."""
 
@@ -141,9 +160,9 @@ class MethodResult(Record, kw_only=True):
     sets: list[SetResult]
     split: Split | None
     bank: BankNote | None
-    ranks_file: str  # the CSV beside it
+    ranks_file: str  # the CSV next to it
     ranks_fingerprint: str  # SHA-256 of it
-    identity: dict  # everything that the numbers depend on
+    identity: Identity
     versions: dict[str, str]
 
     def on(self, name: str) -> SetResult | None:
@@ -187,8 +206,8 @@ class Index(Record, kw_only=True):
     parts: list[PartNote]  # of the methods that ran
     settings: dict  # constants of the script, folders aside
     mark: str  # first digits of the identity's hash
-    identity: dict
-    parameters: dict[str, dict]
+    identity: Identity
+    parameters: dict[str, dict]  # part -> those that were used
     split: Split | None
     bank: BankNote | None
     versions: dict[str, str]

@@ -19,10 +19,14 @@ import torch
 
 from common import files
 from common.errors import UserError
+from common.results import BankNote
 from common.retrieval import coco
 from common.retrieval.meta import Meta
-from common.settings import shown
+from common.retrieval.text_cache import NoModel, TextCache
+from common.settings import PROJECT_DIR, shown
 
+DEFAULT = PROJECT_DIR / "data" / "annotations" / "captions_train2017.json"
+OF_SAMPLE = PROJECT_DIR / "data" / "sample" / "annotations" / "captions_train2017.json"
 ARRAYS = ("embeddings", "caption_ids", "image_ids", "captions", "model", "revision")
 
 
@@ -39,6 +43,56 @@ class Bank:
     transductive: bool = False  # holds captions or images of the queries
     equal_texts: int = 0  # captions whose text is also a query's
     embeddings: torch.Tensor | None = field(default=None, repr=False)  # (n, dim) float32, rows of length 1
+
+    @property
+    def note(self) -> BankNote:
+        """What the results say of it."""
+        return BankNote(
+            size=len(self.captions),
+            file=self.file,
+            fingerprint=self.fingerprint,
+            available=self.available,
+            transductive=self.transductive,
+            equal_texts=self.equal_texts,
+        )
+
+
+def find(path: Path, size: int, seed: int, content: Meta, allow_transductive: bool) -> Bank | None:
+    """The bank, drawn and checked against the queries (the cache's meta); None where there is none.
+
+    In place of the default file the bundled sample has its own. Raises UserError where a file that the user
+    named was not found, is no bank, or holds queries without leave.
+    """
+    if content.bundled_sample and path == DEFAULT:
+        path = OF_SAMPLE
+    if not path.is_file():
+        if path not in (DEFAULT, OF_SAMPLE):
+            raise UserError(f"BANK_FILE = {shown(path)} was not found")
+        return None
+    return checked(read(path, size, seed, content), content, allow_transductive)
+
+
+def rows_of(bank: Bank | None, texts: TextCache) -> tuple[torch.Tensor | None, str]:
+    """The bank's rows (n, dim) float32 of length 1, encoded if need be, or None and why there are none.
+
+    Raises UserError where they have another number of dimensions than the cache's.
+    """
+    if bank is None:
+        return None, (
+            "no bank of captions was found: `python main.py --download True` puts captions_train2017.json "
+            "into data/annotations/ (data/README.md: by hand), or set BANK_FILE"
+        )
+    rows = bank.embeddings
+    if rows is None:
+        try:
+            texts.add(bank.captions, "bank")
+        except NoModel as error:
+            return None, f"the bank can't be encoded, since {error}"
+        rows = texts.rows(bank.captions)
+    dim = texts.frozen.img.shape[1]
+    if rows.shape[1] != dim:
+        raise UserError(f"BANK_FILE: its embeddings have {rows.shape[1]} dimensions, the cache's have {dim}")
+    return rows, ""
 
 
 def read(path: Path, size: int, seed: int, content: Meta) -> Bank:

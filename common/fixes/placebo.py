@@ -1,7 +1,7 @@
 """Placebos: a method's own code with its link to the content cut.
 
 What is left is the size of the intervention without its meaning. A placebo isn't a zero: moving scores about
-at random breaks more right answers than it mends wrong ones, so it lies below the baseline.
+at random breaks more right answers than it fixes wrong ones, so it is below the baseline.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def turned(plain: torch.Tensor, templated: torch.Tensor, queries: np.ndarray, se
     """Plain captions displaced as far as templates displace them, in random directions.
 
     plain (n, dim) and templated (n, K, dim): rows of length 1; so are the result's, (n, K, dim) float32, each
-    at its template's own angle to the plain caption. A query's directions hang on the seed and its idx alone.
+    at its template's own angle to the plain caption. A query's directions depend on the seed and its idx.
     """
     n, k, dim = templated.shape
     noise = np.stack([np.random.default_rng([TURNED, seed, int(q)]).normal(size=(k, dim)) for q in queries])
@@ -40,8 +40,8 @@ def shuffled(
 ) -> torch.Tensor:
     """Lexical scores exchanged at random among the candidates of each query.
 
-    values, places and chosen (n, c) as in `lexical.rerank`. The exchange hangs on the seed, the query's idx
-    and its candidates alone, not on the other queries.
+    values, places and chosen (n, c) as in `lexical.rerank`. The exchange depends on the seed, the query's
+    idx and its candidates alone, not on the other queries.
     """
     keys = _random_bits(seed, np.asarray(queries)[:, None], places.numpy())
     # Candidates first, in their own order; what is none follows and stays where it is.

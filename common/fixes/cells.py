@@ -1,0 +1,171 @@
+"""A method with one pooling, on all of its sets of queries.
+
+Each query is ranked once, by the method and by its placebo; sets of queries are views of that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from common.fixes import prompts, recipes, rerank
+from common.fixes.bank import Bank, rows_of
+from common.fixes.recipes import Material, Recipe
+from common.fixes.rerank import Ranked
+from common.fixes.study import Sets, Study, deal_categories
+from common.labels.taxonomy import CATEGORY_NAMES
+from common.results import ALL, CLEAR, DEALT, FAILURES, LABEL, NO_POOLING, SUCCESSES
+from common.retrieval.text_cache import NoModel, TextCache
+
+
+class Cell(NamedTuple):
+    """A method, with one pooling, on its sets of queries: one pair of files in `cells/`."""
+
+    recipe: Recipe
+    pooling: str  # of prompts.POOLINGS, or NO_POOLING
+    sets: Sets
+
+    @property
+    def label(self) -> str:
+        return self.recipe.label(self.pooling)
+
+    def source(self, name: str) -> str | None:
+        """Where category templates take the categories of a set's queries from: LABEL, or DEALT.
+
+        None for other methods. What has been labeled is what has failed, so where successes take part all
+        categories are dealt.
+        """
+        if not self.recipe.uses_category:
+            return None
+        return LABEL if name in (*CATEGORY_NAMES, CLEAR) else DEALT
+
+    @property
+    def queries_of(self) -> dict[str | None, np.ndarray]:
+        """Source -> the queries of all sets that it is for, each once: (n,) idx, ascending."""
+        found = {}
+        for name, queries in self.sets.items():
+            source = self.source(name)
+            found[source] = np.union1d(found[source], queries) if source in found else queries
+        return found
+
+
+class Pass(NamedTuple):
+    """Queries ranked by a method and by its placebo, each once."""
+
+    source: str | None  # of the queries' categories, as Cell.source gives it
+    queries: np.ndarray  # (n,) idx, ascending
+    after: Ranked
+    placebo: Ranked
+
+    def on(self, queries: np.ndarray) -> "Pass":
+        """The same of some of the queries alone, (m,) idx."""
+        rows = np.searchsorted(self.queries, queries)
+        return Pass(self.source, queries, self.after.of(rows), self.placebo.of(rows))
+
+
+def cells_of(recipe: Recipe, subsets: Sets, study: Study, poolings: Sequence[str]) -> list[Cell]:
+    """A method with each pooling, if it has templates.
+
+    On all queries where no text has to be encoded; else the samples of failures and successes stand for all.
+    """
+    sets = dict(subsets)
+    if recipe.uses_category:
+        sets.pop("Ambiguous", None)  # no template distinguishes two images that both fit
+    sets[ALL] = np.union1d(subsets[FAILURES], subsets[SUCCESSES]) if recipe.encodes else study.queries
+    return [Cell(recipe, pooling, sets) for pooling in (poolings if recipe.encodes else [NO_POOLING])]
+
+
+def material_of(
+    study: Study, bank: Bank | None, wanted: list[Recipe], texts: TextCache
+) -> tuple[Material, str]:
+    """What methods are made from, and why it has no bank, or "".
+
+    A bank that none of the methods needs is not encoded.
+    """
+    frozen = study.frozen
+    if not any(recipe.needs_bank for recipe in wanted):
+        bank = None
+    rows, no_bank = rows_of(bank, texts)
+    captions = [] if bank is None or no_bank else bank.captions
+    return Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, rows, captions), no_bank
+
+
+def left_out(
+    wanted: list[Recipe], study: Study, bank: Bank | None, no_bank: str, texts: TextCache
+) -> dict[str, str]:
+    """Method -> why it can't be run here. `no_bank`: why no bank's rows are at hand, or ""."""
+    reasons, no_model = {}, ""
+    if any(recipe.encodes for recipe in wanted):
+        try:
+            texts.find()
+        except NoModel as error:
+            no_model = str(error)
+    for recipe in wanted:
+        if no_bank and recipe.needs_bank:
+            reasons[recipe.name] = no_bank
+        elif bank and bank.transductive and recipe.reads_bank:
+            reasons[recipe.name] = "the bank holds queries, whose own words would lead to their images"
+        elif no_model and recipe.encodes:
+            reasons[recipe.name] = no_model
+        elif recipe.uses_category and not study.has_clear_labels:
+            reasons[recipe.name] = (
+                "there are no labels of clear failures yet: run `python merge_assignments.py`"
+            )
+    return reasons
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Ranks the queries of cells."""
+
+    study: Study
+    maker: rerank.Maker
+    texts: TextCache
+    k: int  # templates of each query
+    tau: float  # of logsumexp
+    parameters: dict[str, dict]  # part -> its parameters
+
+    def encode(self, cells: list[Cell]) -> None:
+        """Have ready what templates make of the queries, once for all methods that share them."""
+        for part in recipes.PARTS:
+            own = [cell for cell in cells if cell.recipe.base is part]
+            needed = {text for cell in own for text in self._texts(cell)}
+            if needed:
+                self.texts.add(sorted(needed), f"{part.name} templates")
+
+    def rank(self, cell: Cell) -> list[Pass]:
+        """A cell's queries by its method and by its placebo: one pass for each source of categories."""
+        passes = []
+        for source, queries in cell.queries_of.items():
+            bases = None
+            if cell.recipe.encodes:
+                rows = self.texts.rows(self._templated(cell.recipe, source, queries))
+                rows = rows.reshape(len(queries), self.k, -1)
+                bases = self.maker.pooled(queries, rows, cell.pooling, self.tau)
+            methods = self.maker.make(cell.recipe, self.parameters, bases)
+            # First images are counted where all queries are ranked (hubness), and nowhere else.
+            whole = len(queries) == len(self.study.queries)
+            ranked = rerank.rank(list(methods), queries, self.study.frozen.gt, first=whole)
+            passes.append(Pass(source, queries, *ranked))
+        return passes
+
+    @cached_property
+    def _dealt(self) -> dict[int, str]:
+        return deal_categories(self.study, self.maker.seed)
+
+    def _texts(self, cell: Cell) -> list[str]:
+        """All texts of a cell's queries."""
+        sources = cell.queries_of.items()
+        return [text for source, queries in sources for text in self._templated(cell.recipe, source, queries)]
+
+    def _templated(self, recipe: Recipe, source: str | None, queries: np.ndarray) -> list[str]:
+        """Each query in its k templates, one query after the other."""
+        captions, category_of, found = self.study.frozen.meta.captions, {}, []
+        if source:
+            category_of = self.study.labels if source == LABEL else self._dealt
+        for idx in queries.tolist():
+            templates = recipe.base.make(category_of.get(idx))
+            found += prompts.filled(templates[: self.k], captions[idx])
+        return found
