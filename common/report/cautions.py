@@ -4,11 +4,12 @@ import re
 from typing import NamedTuple
 
 from common import say
-from common.labels.agreement import GOOD, WEAK
+from common.labels import levels
+from common.labels.agreement import GOOD, WEAK, Estimate
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.report.fix_rows import best_first
 from common.report.inputs import Sources
-from common.report.label_inputs import ALL_RATERS, Coefficient, Labels
+from common.report.label_inputs import ALL_RATERS, Labels
 from common.results import Index
 from common.retrieval.evaluation import Baseline
 from common.statistics import ANECDOTAL
@@ -90,7 +91,7 @@ def of_labels(labels: Labels) -> list[str]:
     return said
 
 
-def of_agreement(by_level: dict[str, list[Coefficient]]) -> list[str]:
+def of_agreement(by_level: dict[str, list[Estimate]]) -> list[str]:
     """Weak or unknown agreement on the seven categories, and what each coefficient's own caution says.
 
     by_level: level -> coefficients.
@@ -99,7 +100,7 @@ def of_agreement(by_level: dict[str, list[Coefficient]]) -> list[str]:
         level: [one for one in coefficients if one.over == ALL_RATERS]
         for level, coefficients in by_level.items()
     }
-    own = overall.get("category", [])
+    own = overall.get(levels.CATEGORY, [])
     if all(one.value is None for one in own):
         why = next((one.caution for one in own if one.caution), "no rating")
         return [f"No agreement could be measured ({why}), so nothing shows how far labels can be trusted."]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from common import records, results
 from common.errors import UserError, list_rows
-from common.labels import merged
-from common.records import Record
+from common.labels import manifest, merged
+from common.labels.manifest import Manifest
 from common.report import label_inputs
 from common.report.label_inputs import Labels
 from common.results import Index, Measured, MethodResult
@@ -14,15 +14,8 @@ from common.retrieval import meta
 from common.retrieval.evaluation import Baseline
 from common.settings import shown
 
-BASELINE, MANIFEST = "baseline.json", "manifest.json"
-AGAIN = {step: f"run `python {step}` again" for step in ("main.py", "failure.py", "improve_subset.py")}
-
-
-class Manifest(Record):
-    """What step 5 takes from step 2's manifest."""
-
-    fingerprint: str
-    settings: dict
+BASELINE = "baseline.json"
+AGAIN = {step: f"run `python {step}` again" for step in ("main.py", "improve_subset.py")}
 
 
 class Sources(NamedTuple):
@@ -31,7 +24,7 @@ class Sources(NamedTuple):
     folder: Path  # of results
     failure_dir: Path
     baseline: Baseline
-    manifest: Manifest | None  # step 2's
+    draw: Manifest | None  # step 2's manifest
     labels: Labels | None
     measured: Measured | None
     notes: list[str]  # what was odd or left out on the way in
@@ -62,30 +55,25 @@ def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Sources:
                 f"{shown(folder / BASELINE)} belongs to another cache ({cache_id}) than the one in "
                 f"{shown(cache_dir)}/ ({making.fingerprint}): {AGAIN['main.py']}"
             )
-    manifest = None
-    if (failures / MANIFEST).is_file():
-        manifest = records.read(failures / MANIFEST, Manifest, AGAIN["failure.py"])
-        if manifest.fingerprint != cache_id:
-            notes.append(
-                f"{shown(failures)}/ was made from another cache ({manifest.fingerprint}) than "
-                f"{BASELINE} ({cache_id}): labels may be about other failures than those counted here"
-            )
+    drawn = manifest.read_or_none(failures)
+    if drawn is not None and drawn.fingerprint != cache_id:
+        notes.append(
+            f"{shown(failures)}/ was made from another cache ({drawn.fingerprint}) than {BASELINE} "
+            f"({cache_id}): labels may be about other failures than those counted here"
+        )
     labels = label_inputs.read(failures, captions)
     measured = read_improvements(folder, cache_id, labels, notes)
-    return Sources(folder, failures, baseline, manifest, labels, measured, notes)
+    return Sources(folder, failures, baseline, drawn, labels, measured, notes)
 
 
 def find_cache(cache_dir: Path, result_dir: Path) -> tuple[meta.Making, list[str]]:
     """The cache's meta content or, where there is no cache, as much of it as a baseline.json holds."""
-    meta_file = meta.find_or_none(cache_dir)
-    if meta_file is not None:
-        return meta.read(meta_file), []
-    for folder in meta.places(result_dir):
-        if (folder / BASELINE).is_file():
-            note = "the cache was not found, so captions were not compared with it"
-            return read_baseline(folder).made_with, [note]
-    meta.find(cache_dir)  # says what to run
-    raise AssertionError("a cache was found that was not there a moment ago")
+    if meta.find_or_none(cache_dir) is None:
+        for folder in meta.places(result_dir):
+            if (folder / BASELINE).is_file():
+                note = "the cache was not found, so captions were not compared with it"
+                return read_baseline(folder).made_with, [note]
+    return meta.read(meta.find(cache_dir)), []  # where there is neither, this says what to run
 
 
 def read_baseline(folder: Path) -> Baseline:

@@ -1,54 +1,20 @@
 """What steps 2 and 4 wrote of the failures that have a label: read, and checked against one another."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from common import records
+from common import files
 from common.errors import UserError
-from common.labels import merged, sheet_reader, sheets
+from common.labels import levels, merged, shares, sheet_reader, sheets
+from common.labels.agreement import Estimate
 from common.labels.merged import Labeled
-from common.records import Record
+from common.labels.shares import CategoryShare, LabelShare, Share
 from common.settings import shown
 
-DISTRIBUTION, AMBIGUOUS, AGREEMENT = "category_distribution.csv", "ambiguous_vs_clear.csv", "agreement.json"
 CONFUSION, RATERS, SAMPLES = "confusion.csv", "raters.csv", "failure_samples.csv"
-SHARE = ("n", "total", "share", "low", "high", "finite_population")  # columns of a share
 ALL_RATERS = "all raters"  # what a coefficient is `over` that is of no pair
 AGAIN = "run `python failure.py` again"  # for failure_samples.csv
-
-
-class Coefficient(Record):
-    """A coefficient of agreement; `value`, `low` and `high` are None where they are undefined."""
-
-    over: str  # "all raters" or "pair"
-    statistic: str
-    raters: str
-    n_items: int
-    value: float | None
-    low: float | None
-    high: float | None
-    caution: str
-
-
-class Agreement(Record):
-    """What step 5 takes from step 4's agreement.json."""
-
-    agreement: dict[str, list[Coefficient]]  # level -> coefficients
-    waiting: int = 0  # items that nobody has decided on yet
-
-
-class Share(NamedTuple):
-    """A share of the labeled failures with its 95 % interval, as step 4 computed it."""
-
-    name: str  # a category, "Ambiguous (<subtype>)" or "Clear"
-    n: int
-    total: int
-    share: float
-    low: float
-    high: float
-    is_finite: bool  # whether the interval allows for so many of all failures having a label
 
 
 class Sample(NamedTuple):
@@ -89,9 +55,9 @@ class Labels(NamedTuple):
     """All of it."""
 
     failures: list[Failure]  # in the order of the draw
-    categories: list[Share]
-    ambiguous: list[Share]  # Ambiguous, Clear, and each subtype
-    agreement: dict[str, list[Coefficient]]  # level -> coefficients, over all raters and of each pair
+    categories: list[CategoryShare]  # over all of them
+    ambiguous: list[LabelShare]  # Ambiguous, Clear, and each subtype
+    agreement: dict[str, list[Estimate]]  # level -> coefficients over all raters, then of each pair
     waiting: int  # items that nobody has decided on yet
     confusion: list[Pair]
     raters: list[Rater]
@@ -102,7 +68,7 @@ class Labels(NamedTuple):
 
     def share(self, category: str) -> Share:
         """One category's share."""
-        return next(share for share in self.categories if share.name == category)
+        return next(row.share for row in self.categories if row.category == category)
 
     @property
     def status(self) -> str:
@@ -121,20 +87,21 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
         return None
     samples = _samples(folder, captions)
     failures = [Failure(label, samples.get(label.idx, Sample())) for label in labels]
-    categories = _table(folder, DISTRIBUTION, ("over", "category", *SHARE))
-    categories = [_share(row["category"], row) for row in categories if row["over"] == "all"]
+    categories = [row for row in shares.read_categories(folder) if row.over == shares.ALL]
     _check_same_run(folder, labels, categories)
-    pairs = _table(folder, CONFUSION, ("level", *Pair._fields))
-    raters = _table(folder, RATERS, Rater._fields)
-    found = records.read(_existing(folder / AGREEMENT), Agreement, merged.AGAIN)
+    report = merged.read_report(folder)
+    pairs = _table(folder / CONFUSION, ("level", *Pair._fields))
+    raters = _table(folder / RATERS, Rater._fields)
     return Labels(
         failures=sorted(failures, key=_place_in_the_draw),
         categories=categories,
-        ambiguous=[_share(row["label"], row) for row in _table(folder, AMBIGUOUS, ("label", *SHARE))],
-        agreement=found.agreement,
-        waiting=found.waiting,
+        ambiguous=shares.read_ambiguous(folder),
+        agreement=report.agreement,
+        waiting=report.waiting,
         confusion=[
-            Pair(row["label_1"], row["label_2"], int(row["n"])) for row in pairs if row["level"] == "category"
+            Pair(row["label_1"], row["label_2"], int(row["n"]))
+            for row in pairs
+            if row["level"] == levels.CATEGORY
         ],
         raters=[Rater(row["rater"], int(row["labelled"]), int(row["missing"])) for row in raters],
     )
@@ -145,55 +112,35 @@ def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:
     return failure.sample.order is None, failure.sample.order or 0
 
 
-def _check_same_run(folder: Path, labels: list[Labeled], categories: list[Share]) -> None:
+def _check_same_run(folder: Path, labels: list[Labeled], categories: list[CategoryShare]) -> None:
     """Raise UserError where the shares are of other labels: a merge was interrupted, or a file restored."""
     counts = Counter(label.category for label in labels)
-    if any(counts[share.name] != share.n or share.total != len(labels) for share in categories):
+    if any((row.share.n, row.share.total) != (counts[row.category], len(labels)) for row in categories):
         raise UserError(
-            f"{shown(folder / DISTRIBUTION)} counts other labels than {merged.CLEAN} holds: {merged.AGAIN}"
+            f"{shown(folder / shares.DISTRIBUTION)} counts other labels than {merged.CLEAN} holds: "
+            f"{merged.AGAIN}"
         )
-
-
-def _share(name: str, row: dict[str, str]) -> Share:
-    """A row of a table of shares; the cells are a CSV's."""
-    n, total, share, low, high, finite = (row[column] for column in SHARE)
-    return Share(name, int(n), int(total), float(share), float(low), float(high), finite == "True")
 
 
 def _samples(folder: Path, captions: list[str] | None) -> dict[int, Sample]:
     """idx -> what step 2 wrote of each failure; {} where its table was not found."""
     if not (folder / SAMPLES).is_file():
         return {}
-    columns = ("idx", "caption", "part", "order", "gt_rank", "margin", "gt_file_name", "pred_file_name")
+    columns = ("idx", "caption", "order", "gt_rank", "margin", "gt_file_name", "pred_file_name")
     rows = sheet_reader.read_table(folder / SAMPLES, columns, dict(enumerate(captions or ())), AGAIN)
+    pictures = sheets.pictures(folder)
     found = {}
     for row in rows:
         idx = sheet_reader.whole_number(row["idx"])
-        picture = "" if idx is None else sheets.picture_path(row["part"], idx)
-        found[idx] = Sample(
-            order=sheet_reader.whole_number(row["order"]),
-            gt_rank=sheet_reader.whole_number(row["gt_rank"]),
-            margin=_number(row["margin"]),
-            gt_file_name=row["gt_file_name"],
-            pred_file_name=row["pred_file_name"],
-            picture=picture if (folder / picture).is_file() else "",
-        )
+        order, gt_rank = (sheet_reader.whole_number(row[name]) for name in ("order", "gt_rank"))
+        margin = float(row["margin"]) if files.NUMBER.fullmatch(row["margin"]) else None
+        names = (row["gt_file_name"], row["pred_file_name"])
+        found[idx] = Sample(order, gt_rank, margin, *names, pictures.get(idx, ""))
     return found
 
 
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _table(folder: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]:
+def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Cells of one of step 4's tables, even if a spreadsheet saved it."""
-    return sheet_reader.read_table(_existing(folder / name), tuple(columns), {}, merged.AGAIN)
-
-
-def _existing(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{shown(path)} was not found, though labels were merged: {merged.AGAIN}")
-    return path
+    return sheet_reader.read_table(path, columns, {}, merged.AGAIN)

@@ -10,8 +10,9 @@ from statistics import median
 import numpy as np
 
 from common import records
+from common.labels.shares import Share
 from common.labels.taxonomy import CATEGORY_NAMES
-from common.report.label_inputs import ALL_RATERS, Failure, Labels, Share
+from common.report.label_inputs import ALL_RATERS, Failure, Labels
 from common.retrieval.evaluation import Baseline, Comparison, Measures
 
 QUANTILES = {"p05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "p95": 0.95}
@@ -53,14 +54,14 @@ def failures(labels: Labels, population: int, recall: float) -> list[dict]:
     population: all failures, of which some were labeled. recall: R@1, taken as known.
     """
     rows = []
-    for share in labels.categories:
-        own = labels.of(share.name)
-        row = _share_cells(share, "category") | {"finite_population": share.is_finite}
+    for category, share in [(row.category, row.share) for row in labels.categories]:
+        row = {"category": category, **_share_cells(share), "finite_population": share.finite_population}
         ends = {"": share.share, "_low": share.low, "_high": share.high}
         row |= {f"gain_if_fixed_pp{end}": 100 * value * (1 - recall) for end, value in ends.items()}
         row |= {f"R@1_if_right{end}": if_right(recall, value) for end, value in ends.items()}
-        row["median_gt_rank"] = _median([failure.sample.gt_rank for failure in own])
-        row["median_margin"] = _median([failure.sample.margin for failure in own])
+        samples = [failure.sample for failure in labels.of(category)]
+        row["median_gt_rank"] = _median([sample.gt_rank for sample in samples])
+        row["median_margin"] = _median([sample.margin for sample in samples])
         rows.append(row | {"failures": population, "status": labels.status})
     return rows
 
@@ -72,22 +73,19 @@ def _median(values: list[float | None]) -> float | None:
 
 def shares(labels: Labels) -> list[dict]:
     """Each category's share."""
-    return [_share_cells(share, "category") for share in labels.categories]
+    return [{"category": row.category, **_share_cells(row.share)} for row in labels.categories]
 
 
-def _share_cells(share: Share, column: str) -> dict:
-    """A share's cells, its name in a column of the table's own."""
-    row = {column: share.name, "n": share.n, "total": share.total}
-    return row | {"share": share.share, "low": share.low, "high": share.high}
+def _share_cells(share: Share) -> dict:
+    return {name: getattr(share, name) for name in ("n", "total", "share", "low", "high")}
 
 
 def ambiguous(labels: Labels) -> list[dict]:
-    """Ambiguous, each of its subtypes, and clear, which was in the middle of step 4's table."""
-    clear = [share for share in labels.ambiguous if share.name == "Clear"]
-    others = [share for share in labels.ambiguous if share.name != "Clear"]
+    """Ambiguous, each of its subtypes, and clear, which follows Ambiguous in step 4's table."""
+    ordered = sorted(labels.ambiguous, key=lambda row: row.label == "Clear")
     # Only a study in which an item lacks its subtype has something to say of such items.
-    shares = [share for share in others if share.n or "no subtype" not in share.name] + clear
-    return [_share_cells(share, "label") for share in shares]
+    named = [row for row in ordered if row.share.n or not row.label.endswith("(no subtype)")]
+    return [{"label": row.label, **_share_cells(row.share)} for row in named]
 
 
 def gt_rank(labels: Labels) -> list[dict]:

@@ -136,13 +136,16 @@ def _of_cache(sources: Sources) -> dict[str, object]:
 
 
 def _of_labels(sources: Sources) -> dict[str, object]:
-    draw = sources.manifest.settings if sources.manifest else {}
+    labeled = None if sources.labels is None else len(sources.labels.failures)
+    if sources.draw is None:
+        return {"failures with a label that counts": labeled}
+    design = sources.draw.settings
     return {
-        "seed of the draw": draw.get("SEED"),
-        "annotators": ", ".join(draw.get("ANNOTATORS", [])),
-        "failures drawn, backups aside": draw.get("SAMPLE_SIZE"),
-        "of them for every annotator": draw.get("OVERLAP_SIZE"),
-        "failures with a label that counts": None if sources.labels is None else len(sources.labels.failures),
+        "seed of the draw": design.SEED,
+        "annotators": ", ".join(design.ANNOTATORS),
+        "failures drawn, backups aside": design.SAMPLE_SIZE,
+        "of them for every annotator": design.OVERLAP_SIZE,
+        "failures with a label that counts": labeled,
     }
 
 
