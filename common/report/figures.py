@@ -1,7 +1,7 @@
-"""Figures of a study, each drawn from one small table of text cells, the CSV that lies beside it.
+"""Figures of a study, each drawn from one small table of text cells, the CSV next to it.
 
-They are one column of a two-column paper wide, which is also a phone's width, and are read without colour:
-what differs is told apart by marker, hatch or label. The same table gives the same bytes: no dates inside.
+They are one column of a two-column paper wide, which is also a phone's width, and are read without color:
+what differs has another marker, hatch or label. The same table gives the same bytes: no dates inside.
 """
 
 import io
@@ -37,7 +37,7 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "CLIP-ZeroShot-Retrieval",  # ids inside an SVG are random without it
 }
-# Nothing that tells when or with what a file was made: two runs give the same bytes.
+# Nothing that says when or with what a file was made: two runs give the same bytes.
 METADATA = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -117,14 +117,14 @@ def category_distribution(rows: Rows) -> Figure:
 
 
 def ambiguous_vs_clear(rows: Rows) -> Figure:
-    """Columns label, n, share, low, high; subtypes follow on Ambiguous, their names in brackets."""
+    """Columns label, n, share, low, high; subtypes follow Ambiguous, their names in brackets."""
     names = [row["label"] for row in rows]
     within = [f"  {name.split('(')[1].rstrip(')')}" if "(" in name else name for name in names]
     return _bars_of_shares(rows, within, [name.startswith("Ambiguous") for name in names])
 
 
 def agreement(rows: Rows) -> Figure:
-    """Columns level, statistic, n_items, value, low, high; blank where undefined. Rows of a level adjoin."""
+    """Columns level, statistic, n_items, value, low, high; blank where undefined. A level is in one piece."""
     levels = list(dict.fromkeys(row["level"] for row in rows))
     places = [at + 1.1 * (1 + levels.index(row["level"])) for at, row in enumerate(rows)]
     figure, axes = _axes(places[-1] + 0.7, row=0.165)
@@ -158,7 +158,7 @@ def confusion(rows: Rows) -> Figure:
     most = max(int(row["n"]) for row in rows)
     for row in rows:
         x, y, n = labels.index(row["label_2"]), labels.index(row["label_1"]), int(row["n"])
-        # The square root lets a few disagreements be seen beside many agreements.
+        # The square root lets a few disagreements be seen next to many agreements.
         depth = (n / most) ** 0.5 if most else 0
         edge = {
             "edgecolor": INK if x == y else PALE,
@@ -166,8 +166,8 @@ def confusion(rows: Rows) -> Figure:
             "zorder": 1 + (x == y),
         }
         axes.add_patch(matplotlib.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=_grey(depth), **edge))
-        colour = "white" if depth > 0.6 else INK if n else SOFT
-        axes.text(x, y, _whole(row["n"]) if n else "·", ha="center", va="center", color=colour, zorder=3)
+        color = "white" if depth > 0.6 else INK if n else SOFT
+        axes.text(x, y, _whole(row["n"]) if n else "·", ha="center", va="center", color=color, zorder=3)
     axes.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
     _name_rows(axes, labels)
     axes.tick_params(length=0)
