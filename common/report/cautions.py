@@ -81,7 +81,7 @@ def of_labels(labels: Labels) -> list[str]:
     counts = {name: len(labels.of(name)) for name in CATEGORY_NAMES}
     thin = [f"{name} {count}" for name, count in counts.items() if 0 < count < ANECDOTAL]
     if thin:
-        said.append(f"Few items ({', '.join(thin)}): too few to draw conclusions about these categories.")
+        said.append(f"Too few items to draw conclusions about these categories: {', '.join(thin)}.")
     single = sum(failure.label.decided == "one rater" for failure in labels.failures)
     if single:
         said.append(

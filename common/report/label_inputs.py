@@ -89,6 +89,7 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
     failures = [Failure(label, samples.get(label.idx, Sample())) for label in labels]
     categories = [row for row in shares.read_categories(folder) if row.over == shares.ALL]
     _check_same_run(folder, labels, categories)
+    _check_present(folder)
     report = merged.read_report(folder)
     pairs = _table(folder / CONFUSION, ("level", *Pair._fields))
     raters = _table(folder / RATERS, Rater._fields)
@@ -110,6 +111,15 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
 def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:
     """A key for sorting; what has no place comes last, and labels are in the order of idx already."""
     return failure.sample.order is None, failure.sample.order or 0
+
+
+def _check_present(folder: Path) -> None:
+    """Raise UserError where labels were merged, but not all that step 4 writes next to them was found."""
+    for name in (CONFUSION, RATERS, merged.REPORT):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{shown(folder / name)} was not found, though labels were merged: {merged.AGAIN}"
+            )
 
 
 def _check_same_run(folder: Path, labels: list[Labeled], categories: list[CategoryShare]) -> None:
@@ -141,6 +151,4 @@ def _samples(folder: Path, captions: list[str] | None) -> dict[int, Sample]:
 
 def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Cells of one of step 4's tables, even if a spreadsheet saved it."""
-    if not path.is_file():
-        raise UserError(f"{shown(path)} was not found, though labels were merged: {merged.AGAIN}")
     return sheet_reader.read_table(path, columns, {}, merged.AGAIN)

@@ -45,7 +45,7 @@ def test_ties_and_unanswerable_captions_are_counted():
 def test_what_limits_the_shares():
     assert cautions.of_labels(labels(dict.fromkeys(CATEGORY_NAMES, 30))) == []
     said = " ".join(cautions.of_labels(labels({"Ambiguous": 36, "Count": 4}, single=30, waiting=2)))
-    for part in ("2 items wait", "Only 40", "(Count 4): too few items to draw", "30 of 40"):
+    for part in ("2 items wait", "Only 40", "these categories: Count 4.", "30 of 40"):
         assert part in said
     assert "1 item waits" in cautions.of_labels(labels({"Ambiguous": 36}, waiting=1))[0]
 
