@@ -43,7 +43,7 @@ def write_figures(folder: Path, csvs: dict[str, Csv], dpi: int) -> dict[str, byt
     for name in figures.FIGURES:
         if f"figures/{name}" in csvs:
             kinds = figures.draw(name, csvs[f"figures/{name}"].rows, dpi)
-            drawn[name] = kinds.pop("svg")
+            drawn[name] = kinds.pop("svg")  # sharp at any size inside the page, and smaller than a PNG
             for kind, data in kinds.items():
                 files.write_bytes(folder / "figures" / f"{name}.{kind}", data)
     return drawn
@@ -61,6 +61,7 @@ def write_report(
     sources: Sources, csvs: dict[str, Csv], drawn: dict[str, bytes], rendered: dict[str, Rendered]
 ) -> None:
     """Everything in one page, made from the CSVs: it says nothing that they don't."""
+    # What a method's name means is said by step 6, which knows its methods.
     parts = sources.measured.index.parts if sources.measured else []
     page = document.page(
         csvs, {name: table.html for name, table in rendered.items()}, drawn, parts, sources.failure_dir
@@ -98,10 +99,12 @@ def say_result(sources: Sources) -> None:
         share = sources.labels.share("Ambiguous")
         ends = (share.share, share.low, share.high)
         print(f"Ambiguous: {say.share(*ends)} of {say.items(share.total, 'labeled failure')}")
+        # The retrieved image fits these captions too, so one may count them as right.
         if_right = [label_rows.if_right(recall.value, end) for end in ends]
         print(f"  R@1 if they counted as right: {say.share(*if_right)}")
     if sources.measured is not None:
         best = fix_rows.best_first(sources.measured.index)[:1]
+        # Where only oracles were measured, the first one is a bound and no fix.
         if best and not best[0].oracle:
             net = best[0].net_effect["R@1"]
             effect = say.points(net.value, net.low, net.high)
@@ -145,6 +148,7 @@ def main() -> None:
     rendered = write_tables(folder, csvs)
     write_report(sources, csvs, drawn, rendered)
 
+    # An earlier run may have had labels or improvements that are gone: its files would contradict this page.
     written = [f"{name}.csv" for name in csvs]
     written += [f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")]
     written += [f"tables/{name}.tex" for name in rendered if name in study_tables.LATEX]

@@ -68,7 +68,7 @@ def _subset_result(method: MethodResult, result: SetResult, file: str) -> dict:
         for prefix, changed in (("", result.changed), ("placebo_", result.placebo)):
             row[f"{prefix}gained_{measure}"] = changed.gained[measure]
             row[f"{prefix}lost_{measure}"] = changed.lost[measure]
-    # On failures, what comes first at all has come back.
+    # Among failures, whatever comes first now was recovered.
     row["recovered"] = result.changed.gained["R@1"]
     # In samples failures and successes do not have their true shares, so a mean over them says nothing.
     if result.net_effect is None or result.exact:
