@@ -33,6 +33,16 @@ def coefficient(value: float, low: float | None = None, high: float | None = Non
     return two(value) + _interval(low, high, two)
 
 
+def cosine(value: float) -> str:
+    """A cosine, or the difference of two: `0.0511`."""
+    return f"{rounded(value, 4):.4f}"
+
+
+def rank(value: float) -> str:
+    """A rank, or a median of ranks: `3`, `3.5`, `1,204`."""
+    return f"{value:,.10g}"
+
+
 def p(value: float) -> str:
     """A p-value: `p = 0.0063`, or `p < 0.0001`."""
     return f"p {p_value(value)}" if value < LEAST_P else f"p = {p_value(value)}"

@@ -1,7 +1,7 @@
-"""Figures of a study, each drawn from one small table of text cells, the CSV that lies beside it.
+"""Figures of a study, each drawn from one small table of text cells, the CSV next to it.
 
-They are one column of a two-column paper wide, which is also a phone's width, and are read without colour:
-what differs is told apart by marker, hatch or label. The same table gives the same bytes: no dates inside.
+They are one column of a two-column paper wide, which is also a phone's width, and are read without color:
+what differs has another marker, hatch or label. The same table gives the same bytes: no dates inside.
 """
 
 import io
@@ -37,7 +37,7 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "CLIP-ZeroShot-Retrieval",  # ids inside an SVG are random without it
 }
-# Nothing that tells when or with what a file was made: two runs give the same bytes.
+# Nothing that says when or with what a file was made: two runs give the same bytes.
 METADATA = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -49,22 +49,22 @@ Rows = list[dict[str, str]]
 def draw(name: str, rows: Rows, dpi: int) -> dict[str, bytes]:
     """The figure `name` of FIGURES from the rows of its CSV: kind of file ("png", "pdf", "svg") -> bytes."""
     with matplotlib.rc_context(STYLE):
-        drawn = FIGURES[name](rows)
+        figure = FIGURES[name](rows)
         files = {}
         for kind, metadata in METADATA.items():
             data = io.BytesIO()
-            drawn.savefig(data, format=kind, dpi=dpi, metadata=metadata)
+            figure.savefig(data, format=kind, dpi=dpi, metadata=metadata)
             files[kind] = data.getvalue()
     return files
 
 
 def _axes(n_rows: float, row: float = ROW) -> tuple[Figure, Axes]:
     """One pair of axes whose height goes with the number of rows, the first row on top."""
-    drawn = Figure(figsize=(WIDTH, MARGINS + row * n_rows), layout="constrained")
-    axes = drawn.add_subplot()
+    figure = Figure(figsize=(WIDTH, MARGINS + row * n_rows), layout="constrained")
+    axes = figure.add_subplot()
     axes.set_ylim(n_rows - 0.5, -0.5)
     axes.set_axisbelow(True)
-    return drawn, axes
+    return figure, axes
 
 
 def _name_rows(axes: Axes, names: list[str]) -> None:
@@ -92,7 +92,7 @@ def _whole(n: str) -> str:
 
 def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure:
     """Horizontal bars of shares in percent, with intervals and counts."""
-    drawn, axes = _axes(len(rows))
+    figure, axes = _axes(len(rows))
     for at, row in enumerate(rows):
         share, low, high = (100 * float(row[key]) for key in ("share", "low", "high"))
         face = "white" if hatched[at] else PALE
@@ -107,7 +107,7 @@ def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure
     axes.set_xlim(0, 1.22 * max(_numbers(rows, "high", 100)))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("share of the labelled failures, %, with 95 % interval")
-    return drawn
+    return figure
 
 
 def category_distribution(rows: Rows) -> Figure:
@@ -117,17 +117,17 @@ def category_distribution(rows: Rows) -> Figure:
 
 
 def ambiguous_vs_clear(rows: Rows) -> Figure:
-    """Columns label, n, share, low, high; subtypes follow on Ambiguous, their names in brackets."""
+    """Columns label, n, share, low, high; subtypes follow Ambiguous, their names in brackets."""
     names = [row["label"] for row in rows]
     within = [f"  {name.split('(')[1].rstrip(')')}" if "(" in name else name for name in names]
     return _bars_of_shares(rows, within, [name.startswith("Ambiguous") for name in names])
 
 
 def agreement(rows: Rows) -> Figure:
-    """Columns level, statistic, n_items, value, low, high; blank where undefined. Rows of a level adjoin."""
+    """Columns level, statistic, n_items, value, low, high; blank where undefined. A level is in one piece."""
     levels = list(dict.fromkeys(row["level"] for row in rows))
     places = [at + 1.1 * (1 + levels.index(row["level"])) for at, row in enumerate(rows)]
-    drawn, axes = _axes(places[-1] + 0.7, row=0.165)
+    figure, axes = _axes(places[-1] + 0.7, row=0.165)
     markers = dict(zip(dict.fromkeys(row["statistic"] for row in rows), "so^Dv*", strict=False))
     axes.set_xlim(min([0.0, *(float(row["low"] or row["value"] or 0) - 0.05 for row in rows)]), 1.03)
     for at, row in zip(places, rows, strict=True):
@@ -147,18 +147,18 @@ def agreement(rows: Rows) -> Figure:
         )
     _grid(axes)
     axes.set_xlabel("agreement, with 95 % interval")
-    return drawn
+    return figure
 
 
 def confusion(rows: Rows) -> Figure:
     """Columns label_1, label_2, n: pairs of ratings, the lower triangle. Darker means more."""
     labels = list(dict.fromkeys(row["label_1"] for row in rows))
-    drawn = Figure(figsize=(WIDTH, WIDTH * 0.86), layout="constrained")
-    axes = drawn.add_subplot()
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.86), layout="constrained")
+    axes = figure.add_subplot()
     most = max(int(row["n"]) for row in rows)
     for row in rows:
         x, y, n = labels.index(row["label_2"]), labels.index(row["label_1"]), int(row["n"])
-        # The square root lets a few disagreements be seen beside many agreements.
+        # The square root lets a few disagreements be seen next to many agreements.
         depth = (n / most) ** 0.5 if most else 0
         edge = {
             "edgecolor": INK if x == y else PALE,
@@ -166,8 +166,8 @@ def confusion(rows: Rows) -> Figure:
             "zorder": 1 + (x == y),
         }
         axes.add_patch(matplotlib.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=_grey(depth), **edge))
-        colour = "white" if depth > 0.6 else INK if n else SOFT
-        axes.text(x, y, _whole(row["n"]) if n else "·", ha="center", va="center", color=colour, zorder=3)
+        color = "white" if depth > 0.6 else INK if n else SOFT
+        axes.text(x, y, _whole(row["n"]) if n else "·", ha="center", va="center", color=color, zorder=3)
     axes.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
     _name_rows(axes, labels)
     axes.tick_params(length=0)
@@ -175,7 +175,7 @@ def confusion(rows: Rows) -> Figure:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("one rater said")
     axes.set_ylabel("another rater said")
-    return drawn
+    return figure
 
 
 def _grey(depth: float) -> tuple[float, float, float]:
@@ -186,7 +186,7 @@ def _grey(depth: float) -> tuple[float, float, float]:
 
 def gt_rank(rows: Rows) -> Figure:
     """Columns category, n, p05, q25, median, q75, p95 of the ground truth's rank; blank where n is 0."""
-    drawn, axes = _axes(len(rows), row=0.23)
+    figure, axes = _axes(len(rows), row=0.23)
     axes.set_xscale("log")
     for at, row in enumerate(rows):
         if row["median"] == "":
@@ -211,12 +211,12 @@ def gt_rank(rows: Rows) -> Figure:
     axes.set_xlim(1.6, right)
     _grid(axes)
     axes.set_xlabel("rank of the ground truth")
-    return drawn
+    return figure
 
 
 def net_effect(rows: Rows) -> Figure:
     """Forest plot. Columns name, net, low, high, oracle, placebo, placebo_low, placebo_high, in points."""
-    drawn, axes = _axes(len(rows), row=0.26)
+    figure, axes = _axes(len(rows), row=0.26)
     for at, row in enumerate(rows):
         oracle = row["oracle"] == "True"
         net, low, high = (float(row[key]) for key in ("net", "low", "high"))
@@ -233,7 +233,7 @@ def net_effect(rows: Rows) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel("net effect on R@1, points")
     _legend(
-        drawn,
+        figure,
         [
             ("s", FILL, INK, "method"),
             ("^", "white", INK, "oracle (a bound)"),
@@ -244,10 +244,10 @@ def net_effect(rows: Rows) -> Figure:
             "s": any(row["oracle"] != "True" for row in rows),
         },
     )
-    return drawn
+    return figure
 
 
-def _legend(drawn: Figure, entries: list[tuple[str, str, str, str]], used: dict[str, bool]) -> None:
+def _legend(figure: Figure, entries: list[tuple[str, str, str, str]], used: dict[str, bool]) -> None:
     """Markers above the axes, those that occur; on the inside one would hide a row sooner or later."""
     handles = [
         matplotlib.lines.Line2D(
@@ -263,14 +263,14 @@ def _legend(drawn: Figure, entries: list[tuple[str, str, str, str]], used: dict[
         for marker, face, edge, text in entries
         if used.get(marker, True)
     ]
-    drawn.legend(
+    figure.legend(
         handles=handles, loc="outside upper left", ncols=len(handles), handletextpad=0.2, columnspacing=1
     )
 
 
 def gained_lost(rows: Rows) -> Figure:
     """Columns name, gained_pp, lost_pp: points of R@1 that failures give and successes cost."""
-    drawn, axes = _axes(len(rows), row=0.24)
+    figure, axes = _axes(len(rows), row=0.24)
     gained, lost = _numbers(rows, "gained_pp"), _numbers(rows, "lost_pp")
     places = range(len(rows))
     axes.barh(places, gained, 0.66, color=FILL, edgecolor=INK, linewidth=0.7, label="gained")
@@ -296,15 +296,15 @@ def gained_lost(rows: Rows) -> Figure:
     net_mark = matplotlib.lines.Line2D(
         [], [], marker="D", linestyle="", markerfacecolor="white", markeredgecolor=INK, markersize=3.6
     )
-    drawn.legend(
+    figure.legend(
         [handles[1], handles[0], net_mark], [texts[1], texts[0], "net"], loc="outside upper left", ncols=3
     )
-    return drawn
+    return figure
 
 
 def hubness(rows: Rows) -> Figure:
     """Columns name, before, after: skewness of the k-occurrence."""
-    drawn, axes = _axes(len(rows))
+    figure, axes = _axes(len(rows))
     for at, row in enumerate(rows):
         before, after = float(row["before"]), float(row["after"])
         axes.plot([before, after], [at, at], color=SOFT, lw=1)
@@ -315,8 +315,8 @@ def hubness(rows: Rows) -> Figure:
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
     _grid(axes)
     axes.set_xlabel("skewness of the k-occurrence (0: no hubs)")
-    _legend(drawn, [("o", "white", INK, "before"), ("s", FILL, FILL, "after")], {})
-    return drawn
+    _legend(figure, [("o", "white", INK, "before"), ("s", FILL, FILL, "after")], {})
+    return figure
 
 
 FIGURES: dict[str, Callable[[Rows], Figure]] = {

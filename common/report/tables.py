@@ -1,6 +1,6 @@
 """Tables for people: one description of a table gives its HTML and its LaTeX, cell by cell from a CSV.
 
-A figure never stands alone. In HTML each one is an element that names the CSV it comes from, the row as a
+A number never stands alone. In HTML each one is an element that names the CSV it comes from, the row as a
 spreadsheet counts it (the header is row 1) and the column, so that a reader, or a test, can look it up.
 """
 
@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-NOTHING = "–"  # stands where a CSV's cell is blank
-SPACE = "\u00a0"  # that doesn't break: between a number and its unit
+from common import say
+
+NOTHING = "–"  # for a CSV's cell that is blank
+SPACE = "\u00a0"  # that doesn't break: inside a number
 MINUS = "\u2212"
 
 
@@ -34,19 +36,19 @@ class Csv(NamedTuple):
         return [at for at, row in enumerate(self.rows) if all(row[key] == of for key, of in cells.items())]
 
     def above(self, column: str, bound: float) -> list[int]:
-        """Positions of rows whose figure in a column lies above a bound."""
+        """Positions of rows whose number in a column is above a bound."""
         return [at for at, row in enumerate(self.rows) if row[column] and float(row[column]) > bound]
 
 
 class Column(NamedTuple):
     """A column of a table. `cell` names columns of the CSV with their formats:
 
-    "{share:share} [{low:bound}, {high:bound}]" gives "39.2 % [32.7, 46.1]".
+    "{share:share} [{low:bound}, {high:bound}]" gives "39.17% [32.70, 46.10]".
     """
 
     head: str
     cell: str
-    is_text: bool = False  # text stands to the left, figures to the right; the first column is text anyway
+    is_text: bool = False  # text is set to the left, numbers to the right; the first column is text anyway
 
 
 class Table(NamedTuple):
@@ -73,42 +75,38 @@ class Fragment(NamedTuple):
     column: str | None
 
 
-def _signed(value: str) -> str:
-    return f"{float(value):+.2f}".replace("-", MINUS)
-
-
-def _p_value(value: str) -> str:
-    return f"<{SPACE}0.0001" if float(value) < 0.0001 else f"{float(value):.4f}"
-
-
-# How a CSV's cell is shown. Shares lie between 0 and 1; points are percent, differences of it signed.
+# How a CSV's cell is displayed, by `say`. Shares are between 0 and 1, percent is 100 times that; a bound is
+# an end of an interval whose value has the percent sign; a change in points is signed.
 FORMATS: dict[str, Callable[[str], str]] = {
     "": str,
-    "count": lambda value: f"{int(float(value)):,}",
-    "share": lambda value: f"{100 * float(value):.1f}{SPACE}%",
-    "bound": lambda value: f"{100 * float(value):.1f}",
-    "share2": lambda value: f"{100 * float(value):.2f}{SPACE}%",
-    "bound2": lambda value: f"{100 * float(value):.2f}",
-    "percent": lambda value: f"{float(value):.2f}{SPACE}%",
-    "one": lambda value: f"{float(value):.1f}".replace("-", MINUS),
-    "two": lambda value: f"{float(value):.2f}".replace("-", MINUS),
-    "four": lambda value: f"{float(value):.4f}".replace("-", MINUS),
-    "number": lambda value: f"{float(value):,.4g}".replace("-", MINUS),
-    "signed": _signed,
-    "p": _p_value,
-    "kind": lambda value: "oracle" if value == "True" else "fix",
-    "exactness": lambda value: "exact" if value == "True" else "estimated",
+    "count": lambda cell: say.number(float(cell)),
+    "share": lambda cell: say.share(float(cell)),
+    "bound": lambda cell: say.two(100 * float(cell)),
+    "percent": lambda cell: say.share(float(cell) / 100),
+    "two": lambda cell: say.two(float(cell)),
+    "cosine": lambda cell: say.cosine(float(cell)),
+    "rank": lambda cell: say.rank(float(cell)),
+    "signed": lambda cell: say.signed(float(cell)),
+    "p": lambda cell: say.p_value(float(cell)),
+    "kind": lambda cell: "oracle" if cell == "True" else "fix",
+    "exactness": lambda cell: "exact" if cell == "True" else "estimated",
 }
+# What print has and a terminal lacks: a minus as wide as a plus, and a space that ends no line.
+PRINTED = str.maketrans({"-": MINUS, " ": SPACE})
+WORDS = ("", "kind", "exactness")  # forms that give no number
 
 
-def shown(cell: str, form: str) -> str:
+def displayed(cell: str, form: str) -> str:
     """A CSV's cell as a reader sees it."""
-    return NOTHING if cell == "" else FORMATS[form](cell)
+    if cell == "":
+        return NOTHING
+    text = FORMATS[form](cell)
+    return text if form in WORDS else text.translate(PRINTED)
 
 
-def figure(csv: Csv, position: int, column: str, form: str = "") -> Markup:
+def value(csv: Csv, position: int, column: str, form: str = "") -> Markup:
     """One cell of a CSV as an element for running text."""
-    return _element(csv, position, column, shown(csv.rows[position][column], form))
+    return _element(csv, position, column, displayed(csv.rows[position][column], form))
 
 
 def render(table: Table) -> Rendered:
@@ -119,7 +117,7 @@ def render(table: Table) -> Rendered:
 
 
 def _fragments(cell: str, row: dict[str, str]) -> list[Fragment]:
-    """A cell's pieces. One whose figures are all blank is one dash: "– [–, –]" would say no more."""
+    """A cell's pieces. One whose numbers are all blank is one dash: "– [–, –]" would say no more."""
     parsed = list(string.Formatter().parse(cell))
     columns = [column for _, column, _, _ in parsed if column]
     if columns and not any(row[column] for column in columns):
@@ -129,7 +127,7 @@ def _fragments(cell: str, row: dict[str, str]) -> list[Fragment]:
         if literal:
             pieces.append(Fragment(literal, None))
         if column:
-            pieces.append(Fragment(shown(row[column], form), column))
+            pieces.append(Fragment(displayed(row[column], form), column))
     return pieces
 
 
@@ -170,7 +168,7 @@ def _joined(csv: Csv, position: int, pieces: list[Fragment]) -> Markup:
 
 
 def _latex(table: Table, grid: dict[int, list[list[Fragment]]]) -> str:
-    """A `table` environment with booktabs' rules: text to the left, figures to the right."""
+    """A `table` environment with booktabs' rules: text to the left, numbers to the right."""
     sides = "".join("l" if column.is_text else "r" for column in table.columns[1:])
     lines = [
         " & ".join(_escaped("".join(piece.text for piece in pieces)) for pieces in cells)

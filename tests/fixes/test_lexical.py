@@ -21,7 +21,7 @@ GT = np.repeat(np.arange(4), 4)
 
 def other_words(captions, gt, query, image):
     """Word lists of an image's captions, those with the query's text physically removed."""
-    key = lexical.words(coco.normalised(captions[query]))
+    key = lexical.words(coco.normalized(captions[query]))
     texts = [lexical.words(caption) for caption, owner in zip(captions, gt, strict=True) if owner == image]
     return [text for text in texts if text != key]
 
@@ -107,7 +107,7 @@ def test_on_real_captions_a_leak_would_give_the_answer(coco_dir, monkeypatch):
 
     def recall_by_words_alone():
         scores = torch.from_numpy(lexical.tfidf(captions, gt, 600).block(np.arange(len(gt))))
-        ranks, _ = rerank.positive_ranks(scores, torch.from_numpy(gt))
+        ranks, _ = ranking.positive_ranks(scores, torch.from_numpy(gt))
         return ranking.recall(ranks, 1)
 
     assert 0.3 < recall_by_words_alone() < 0.7

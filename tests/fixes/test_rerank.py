@@ -52,7 +52,7 @@ def test_plain_captions_rank_as_in_step_1(material):
 
 def test_an_equal_score_ranks_above_and_is_a_tie():
     scores = torch.tensor([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
-    rank, tied = rerank.positive_ranks(scores, torch.tensor([0, 2]))
+    rank, tied = ranking.positive_ranks(scores, torch.tensor([0, 2]))
     assert (rank.tolist(), tied.tolist()) == ([1, 2], [False, True])
 
 

@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
+from common import results
 from common.report import figures
 from tests.support import running
 from tests.support.folders import Folders
 
 DRAW = figures.draw
-
 KNOWN = {}
+BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 
 
 def drawn_once(name: str, rows: list[dict], dpi: int) -> dict[str, bytes]:
@@ -26,21 +27,28 @@ def drawn_once(name: str, rows: list[dict], dpi: int) -> dict[str, bytes]:
     return dict(KNOWN[key])
 
 
-def run(script: str, *options) -> running.Run:
+def drawn_blank(name: str, rows: list[dict], dpi: int) -> dict[str, bytes]:
+    """Files without a picture, for tests that don't look at figures."""
+    return {"svg": BLANK, "png": b"", "pdf": b""}
+
+
+def run(script: str, *options, draw=drawn_once) -> running.Run:
     """Run a script in this process, its figures drawn once."""
-    with unittest.mock.patch("common.report.figures.draw", drawn_once):
+    with unittest.mock.patch("common.report.figures.draw", draw):
         return running.run(script, *options)
 
 
-def done(script: str, *options) -> str:
-    """Run a script that has to succeed; returns what it said."""
-    status, out, err = run(script, *options)
-    assert (status, err) == (0, ""), f"{script}: {err}"
+def summarize(study: Folders, *options, draw=drawn_blank) -> str:
+    """Run step 5, which has to succeed, with blank figures; returns what it said."""
+    folders = study.options("cache", "failure", "result")
+    status, out, err = run("summarize_result.py", *folders, *options, draw=draw)
+    assert (status, err) == (0, ""), err
     return out
 
 
-def summarize(study: Folders, *options) -> str:
-    return done("summarize_result.py", *study.options("cache", "failure", "result"), *options)
+def merge(study: Folders, *options) -> None:
+    """Run step 4 on the sheets as they are."""
+    running.done("merge_assignments.py", *study.options("cache", "failure"), *options)
 
 
 def copy_of(study: Folders, root: Path) -> Folders:
@@ -54,9 +62,8 @@ def copy_of(study: Folders, root: Path) -> Folders:
 
 
 def without_improvements(study: Folders) -> None:
-    for pattern in ("net_effects.json", "subset_results_*", "ranks_*"):
-        for path in study.results.glob(pattern):
-            path.unlink()
+    (study.results / results.INDEX).unlink()
+    shutil.rmtree(study.results / results.CELLS)
 
 
 # ---- read what was written ---------------------------------------------------------------------------------
@@ -80,7 +87,7 @@ def change_json(path: Path, change) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-class Figure(NamedTuple):
+class Number(NamedTuple):
     """An element of the report that names where it comes from, and what it shows."""
 
     csv: str
@@ -90,13 +97,13 @@ class Figure(NamedTuple):
 
 
 class Page(HTMLParser):
-    """A report taken apart: its figures, the text outside of them, links, pictures and tags."""
+    """A report taken apart: its numbers, the text outside of them, links, pictures and tags."""
 
     VOID = {"meta", "img", "br"}
 
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
-        self.figures, self.plain, self.links, self.sources, self.open = [], [], [], [], []
+        self.numbers, self.plain, self.links, self.sources, self.open = [], [], [], [], []
         self.tags, self.within, self.raw = set(), None, text
         self.feed(text)
         assert not self.open, f"never closed: {self.open}"
@@ -111,19 +118,19 @@ class Page(HTMLParser):
             return
         self.open.append(tag)
         if "data-csv" in given:
-            assert self.within is None, "a figure inside a figure"
-            self.within = Figure(given["data-csv"], int(given["data-row"]), given["data-column"], "")
+            assert self.within is None, "a number inside a number"
+            self.within = Number(given["data-csv"], int(given["data-row"]), given["data-column"], "")
 
     def handle_endtag(self, tag):
         assert self.open and self.open.pop() == tag, f"{tag} closes nothing"
         if tag == "span" and self.within:
-            self.figures.append(self.within)
+            self.numbers.append(self.within)
             self.within = None
 
     def handle_data(self, data):
         if self.within:
             self.within = self.within._replace(text=self.within.text + data)
-        elif not {"style", "a", "code", "title"} & set(self.open):
+        elif not {"style", "a", "code", "title", "dd"} & set(self.open):
             self.plain.append(data)
 
 
@@ -131,7 +138,7 @@ def page(study: Folders) -> Page:
     return Page((study.results / "report.html").read_text(encoding="utf-8"))
 
 
-NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+DIGITS = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 WORDS = {("fix", "False"), ("oracle", "True"), ("exact", "True"), ("estimated", "False"), ("–", "")}
 
 
@@ -141,21 +148,21 @@ IN_PERCENT = {  # columns that hold shares between 0 and 1, and are shown in per
 }
 
 
-def says(figure: Figure, row: dict[str, str]) -> bool:
+def says(number: Number, row: dict[str, str]) -> bool:
     """Whether what a reader sees is what the CSV's cell holds: the same text, or its number rounded.
 
     Written without the report's own formats, as a reader would check.
     """
-    cell, text = row[figure.column], figure.text
+    cell, text = row[number.column], number.text
     cell = cell[1:] if re.match("'+[=+@-]", cell) else cell
     if text == cell or (text, cell) in WORDS:
         return True
-    plain = text.replace("\u2212", "-").replace("\u00a0", " ").removesuffix(" %")
+    plain = text.replace("\u2212", "-").replace("\u00a0", " ").removesuffix("%")
     if plain.startswith("< "):
         return float(cell) < float(plain[2:])
-    if not NUMBER.fullmatch(plain):
+    if not DIGITS.fullmatch(plain):
         return False
     shown, decimals = float(plain.replace(",", "")), len(plain.partition(".")[2])
-    shares = figure.column in IN_PERCENT.get(figure.csv, ()) and row.get("measure") != "median rank"
+    shares = number.column in IN_PERCENT.get(number.csv, ()) and row.get("measure") != "median rank"
     # A value on the edge of rounding may go either way, hence a hair more than half of the last digit.
     return abs(shown - (100 if shares else 1) * float(cell)) <= 0.5 * 10**-decimals * (1 + 1e-6) + 1e-9

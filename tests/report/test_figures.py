@@ -1,4 +1,4 @@
-"""Figures: what they show is what their table holds, readable without colour, the same bytes each time."""
+"""Figures: what they show is what their table holds, readable without color, the same bytes each time."""
 
 import io
 import re
@@ -149,7 +149,7 @@ def test_bars_are_as_long_as_the_shares():
     )
     assert [text.get_text() for text in axes.texts] == [f"n = {row['n']}" for row in rows]
     assert [text.get_text() for text in axes.get_yticklabels()] == list(CATEGORY_NAMES)
-    # Ambiguous is told apart without colour.
+    # Ambiguous can be recognized without color.
     assert [bool(bar.get_hatch()) for bar in axes.patches] == [True] + 6 * [False]
 
 
@@ -173,7 +173,7 @@ def test_confusion_shows_every_count():
     assert shown == ["·"] + [str(at) for at in range(1, 28)]
 
 
-def test_gained_and_lost_are_told_apart_by_hatch_and_side():
+def test_gained_and_lost_differ_in_hatch_and_side():
     (axes,) = drawn("gained_lost", TABLES["gained_lost"][0]).axes
     for bar in axes.patches:
         assert bool(bar.get_hatch()) == (bar.get_width() < 0)
@@ -195,8 +195,8 @@ def test_files_have_no_dates_and_embedded_fonts(name):
     assert len(zlib.compress(one["svg"])) < 60_000
 
 
-def test_in_grey_methods_differ_from_placebos_and_before_from_after():
-    """Marks that mean different things have different shapes, whatever their colour."""
+def test_marks_that_differ_in_meaning_differ_in_shape():
+    """In gray, methods differ from placebos, and before from after."""
     for name in ("net_effect", "hubness", "agreement"):
         (axes,) = drawn(name, TABLES[name][0]).axes
         marks = {line.get_marker() for line in axes.lines} - {"None", None, ""}

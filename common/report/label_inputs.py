@@ -1,0 +1,154 @@
+"""What steps 2 and 4 wrote of the failures that have a label: read, and checked against one another."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from common import files
+from common.errors import UserError
+from common.labels import levels, merged, shares, sheet_reader, sheets
+from common.labels.agreement import Estimate
+from common.labels.merged import Labeled
+from common.labels.shares import CategoryShare, LabelShare, Share
+from common.settings import shown
+
+CONFUSION, RATERS, SAMPLES = "confusion.csv", "raters.csv", "failure_samples.csv"
+ALL_RATERS = "all raters"  # what a coefficient is `over` that is of no pair
+AGAIN = "run `python failure.py` again"  # for failure_samples.csv
+
+
+class Sample(NamedTuple):
+    """What step 2 wrote of a failure; the defaults are for one that its table does not have."""
+
+    order: int | None = None  # place in the draw
+    gt_rank: int | None = None  # of the caption's own image
+    margin: float | None = None  # cosine of the retrieved image less that of the caption's own
+    gt_file_name: str = ""
+    pred_file_name: str = ""
+    picture: str = ""  # the side-by-side picture, seen from the folder of the failures
+
+
+class Failure(NamedTuple):
+    """A failure that has a label."""
+
+    label: Labeled
+    sample: Sample
+
+
+class Pair(NamedTuple):
+    """How often one rater gave an item the one category, and another rater the other."""
+
+    label_1: str
+    label_2: str
+    n: int
+
+
+class Rater(NamedTuple):
+    """How many items an annotator labeled, and how many are missing."""
+
+    rater: str
+    labelled: int
+    missing: int
+
+
+class Labels(NamedTuple):
+    """All of it."""
+
+    failures: list[Failure]  # in the order of the draw
+    categories: list[CategoryShare]  # over all of them
+    ambiguous: list[LabelShare]  # Ambiguous, Clear, and each subtype
+    agreement: dict[str, list[Estimate]]  # level -> coefficients over all raters, then of each pair
+    waiting: int  # items that nobody has decided on yet
+    confusion: list[Pair]
+    raters: list[Rater]
+
+    def of(self, category: str) -> list[Failure]:
+        """The failures of one category, in the order of the draw."""
+        return [failure for failure in self.failures if failure.label.category == category]
+
+    def share(self, category: str) -> Share:
+        """One category's share."""
+        return next(row.share for row in self.categories if row.category == category)
+
+    @property
+    def status(self) -> str:
+        """Whether shares can still change."""
+        return f"provisional: {self.waiting} wait" if self.waiting else "final"
+
+
+def read(folder: Path, captions: list[str] | None) -> Labels | None:
+    """What is in the folder of the failures; None before step 4.
+
+    captions: the cache's, by idx; None without a cache. Raises UserError for rows of another cache, and where
+    a table is missing or was not written by the same run as the labels.
+    """
+    labels = merged.read(folder, captions)
+    if not labels:
+        return None
+    samples = _samples(folder, captions)
+    failures = [Failure(label, samples.get(label.idx, Sample())) for label in labels]
+    categories = [row for row in shares.read_categories(folder) if row.over == shares.ALL]
+    _check_same_run(folder, labels, categories)
+    _check_present(folder)
+    report = merged.read_report(folder)
+    pairs = _table(folder / CONFUSION, ("level", *Pair._fields))
+    raters = _table(folder / RATERS, Rater._fields)
+    return Labels(
+        failures=sorted(failures, key=_place_in_the_draw),
+        categories=categories,
+        ambiguous=shares.read_ambiguous(folder),
+        agreement=report.agreement,
+        waiting=report.waiting,
+        confusion=[
+            Pair(row["label_1"], row["label_2"], int(row["n"]))
+            for row in pairs
+            if row["level"] == levels.CATEGORY
+        ],
+        raters=[Rater(row["rater"], int(row["labelled"]), int(row["missing"])) for row in raters],
+    )
+
+
+def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:
+    """A key for sorting; what has no place comes last, and labels are in the order of idx already."""
+    return failure.sample.order is None, failure.sample.order or 0
+
+
+def _check_present(folder: Path) -> None:
+    """Raise UserError where labels were merged, but not all that step 4 writes next to them was found."""
+    for name in (CONFUSION, RATERS, merged.REPORT):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{shown(folder / name)} was not found, though labels were merged: {merged.AGAIN}"
+            )
+
+
+def _check_same_run(folder: Path, labels: list[Labeled], categories: list[CategoryShare]) -> None:
+    """Raise UserError where the shares are of other labels: a merge was interrupted, or a file restored."""
+    counts = Counter(label.category for label in labels)
+    if any((row.share.n, row.share.total) != (counts[row.category], len(labels)) for row in categories):
+        raise UserError(
+            f"{shown(folder / shares.DISTRIBUTION)} counts other labels than {merged.CLEAN} holds: "
+            f"{merged.AGAIN}"
+        )
+
+
+def _samples(folder: Path, captions: list[str] | None) -> dict[int, Sample]:
+    """idx -> what step 2 wrote of each failure; {} where its table was not found."""
+    if not (folder / SAMPLES).is_file():
+        return {}
+    columns = ("idx", "caption", "order", "gt_rank", "margin", "gt_file_name", "pred_file_name")
+    rows = sheet_reader.read_table(folder / SAMPLES, columns, dict(enumerate(captions or ())), AGAIN)
+    pictures = sheets.pictures(folder)
+    found = {}
+    for row in rows:
+        idx = sheet_reader.whole_number(row["idx"])
+        order, gt_rank = (sheet_reader.whole_number(row[name]) for name in ("order", "gt_rank"))
+        margin = float(row["margin"]) if files.NUMBER.fullmatch(row["margin"]) else None
+        names = (row["gt_file_name"], row["pred_file_name"])
+        found[idx] = Sample(order, gt_rank, margin, *names, pictures.get(idx, ""))
+    return found
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Cells of one of step 4's tables, even if a spreadsheet saved it."""
+    return sheet_reader.read_table(path, columns, {}, merged.AGAIN)

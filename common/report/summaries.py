@@ -1,0 +1,197 @@
+"""Which CSVs step 5 writes: what a row of each means, its rows, and how its numbers are written.
+
+Tables, figures and the report are made from what is in these files, read back. So each number that a reader
+sees can be looked up.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from common import files, say
+from common.report import cautions, figures, fix_rows, label_rows, study_tables
+from common.report.inputs import Sources
+from common.report.tables import Csv
+from common.results import MEASURES
+
+Rows = list[dict]
+AGAIN = "run `python summarize_result.py` again"
+
+
+def fixed(digits: int) -> Callable[[float], str]:
+    """A form with so many decimals."""
+    return lambda value: f"{say.rounded(value, digits):.{digits}f}"
+
+
+def significant(value: float) -> str:
+    """Six significant digits, for p-values, which differ by orders of magnitude."""
+    return f"{value:.6g}"
+
+
+TWO, FOUR, SIX = fixed(2), fixed(4), fixed(6)  # percent and points; moments; shares, cosines, coefficients
+P_VALUES = dict.fromkeys((f"{kind}_{name}" for kind in ("p", "mcnemar_p") for name in MEASURES), significant)
+
+
+class Sheet(NamedTuple):
+    """A CSV."""
+
+    row: str  # what one row of it means
+    form: Callable[[float], str] = SIX  # of numbers that are not whole
+    others: dict[str, Callable[[float], str]] = {}  # column -> the form of its own
+
+
+GAINS = dict.fromkeys((f"gain_if_fixed_pp{end}" for end in ("", "_low", "_high")), FOUR)
+SHEETS = {
+    "summary_failures": Sheet(
+        "A category: share, gain if fixed, R@1 if it counted as right, rank and margin.",
+        others=GAINS | {"median_gt_rank": fixed(1)},
+    ),
+    "summary_net_effects": Sheet(
+        "A method (with one pooling) on the whole set: net effect, tests, placebo.",
+        TWO,
+        P_VALUES | {"p_holm": significant},
+    ),
+    "summary_subset_results": Sheet(
+        "A method on one set of queries, with everything that was measured on it.",
+        TWO,
+        {"tau": str, "share_of_labelled_failures": SIX},
+    ),
+    "summary_baseline": Sheet(
+        "A measure in one direction, with its interval.", others={"published": TWO, "difference_points": TWO}
+    ),
+    "summary_agreement": Sheet("A coefficient at one level, over all raters or for a pair."),
+    "summary_raters": Sheet("An annotator: how many items are labeled and missing."),
+    "summary_examples": Sheet("A failure shown in this report."),
+    "summary_cautions": Sheet("Something that limits the study."),
+    "summary_provenance": Sheet("Something that was set or measured before."),
+    "figures/category_distribution": Sheet("A category: its share of the labeled failures."),
+    "figures/ambiguous_vs_clear": Sheet("Ambiguous, one of its subtypes, or clear."),
+    "figures/gt_rank": Sheet("A category: quantiles of the ground truth's rank.", TWO),
+    "figures/agreement": Sheet("A coefficient at one level, over all raters."),
+    "figures/confusion": Sheet(
+        "Two categories: how often one rater gave the one and another rater the other."
+    ),
+    "figures/net_effect": Sheet("A method: net effect and placebo, with intervals.", TWO),
+    "figures/gained_lost": Sheet("A method: points of R@1 gained and lost.", TWO),
+    "figures/hubness": Sheet(
+        "A method: skewness of the k-occurrence, top image, images that never come up.", FOUR
+    ),
+}
+
+
+def of(sources: Sources, examples: int) -> dict[str, Rows]:
+    """Name -> rows of every CSV that there is something to write into, `examples` failures a category."""
+    csvs = {
+        "summary_provenance": provenance(sources),
+        "summary_baseline": label_rows.baseline(sources.baseline),
+    }
+    labels, measured = sources.labels, sources.measured
+    if labels is not None:
+        csvs |= {
+            "summary_failures": label_rows.failures(labels, sources.population, sources.recall),
+            "summary_agreement": label_rows.agreement(labels),
+            "summary_raters": label_rows.raters(labels),
+            "figures/category_distribution": label_rows.shares(labels),
+            "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
+            "figures/gt_rank": label_rows.gt_rank(labels),
+            "figures/agreement": label_rows.agreement_overall(labels),
+            "figures/confusion": label_rows.confusion(labels),
+            "summary_examples": label_rows.examples(labels, examples),
+        }
+    if measured is not None:
+        csvs |= {
+            "summary_net_effects": fix_rows.net_effects(measured),
+            "summary_subset_results": fix_rows.subset_results(measured),
+            "figures/net_effect": fix_rows.forest(measured.index),
+            "figures/gained_lost": fix_rows.gained_lost(measured),
+            "figures/hubness": fix_rows.hubness(measured),
+        }
+    csvs["summary_cautions"] = [caution._asdict() for caution in cautions.of(sources)]
+    return {name: rows for name, rows in csvs.items() if rows}
+
+
+def provenance(sources: Sources) -> Rows:
+    """What was run: cache, draw, labels, improvements, versions. What is not known is left out."""
+    values = _of_cache(sources) | _of_labels(sources) | _of_improvements(sources)
+    values["versions of step 1"] = _listed(sources.baseline.versions)
+    values["versions of step 5"] = _listed(files.versions("numpy", "matplotlib"))
+    return [{"what": what, "value": value} for what, value in values.items() if value not in (None, "")]
+
+
+def _of_cache(sources: Sources) -> dict[str, object]:
+    made, captions = sources.baseline.made_with, sources.baseline.text_to_image
+    return {
+        "model": made.model,
+        "revision": made.revision,
+        "image processor": made.processor,
+        "encoded in": made.dtype,
+        "images": captions.gallery,
+        "captions": captions.n,
+        "seed of the sample": made.seed,
+        "annotation file": made.annotation_file,
+        "its SHA-256": made.fingerprints.annotation_file,
+        "cache": sources.baseline.cache.fingerprint,
+        "failures at R@1": sources.population,
+    }
+
+
+def _of_labels(sources: Sources) -> dict[str, object]:
+    labeled = None if sources.labels is None else len(sources.labels.failures)
+    if sources.draw is None:
+        return {"failures with a label that counts": labeled}
+    design = sources.draw.settings
+    return {
+        "seed of the draw": design.SEED,
+        "annotators": ", ".join(design.ANNOTATORS),
+        "failures drawn, backups aside": design.SAMPLE_SIZE,
+        "of them for every annotator": design.OVERLAP_SIZE,
+        "failures with a label that counts": labeled,
+    }
+
+
+def _of_improvements(sources: Sources) -> dict[str, object]:
+    if sources.measured is None:
+        return {}
+    index = sources.measured.index
+    bank, settings = index.bank, index.settings
+    return {
+        "seed of step 6": settings["SEED"],
+        "run of step 6": index.mark,
+        "templates, tau": f"{settings['K_TEMPLATES']}, {settings['TAU']:g}",
+        "failures and successes ranked where texts are encoded": settings["CONTROL_SIZE"],
+        "bank": bank and f"{bank.size:,} captions of {bank.file}",
+    }
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def write(folder: Path, csvs: dict[str, Rows]) -> dict[str, Csv]:
+    """Write every CSV, and read it back as text."""
+    written = {}
+    for name, rows in csvs.items():
+        path, columns = folder / f"{name}.csv", list(rows[0])
+        files.write_csv(path, columns, [_cells(row, SHEETS[name]) for row in rows])
+        written[name] = Csv(f"{name}.csv", files.read_csv(path, columns, AGAIN))
+    return written
+
+
+def _cells(row: dict, sheet: Sheet) -> dict[str, object]:
+    """A row as it is written: numbers that are not whole in their column's form, None as blank."""
+    cells = {}
+    for column, value in row.items():
+        form = sheet.others.get(column, sheet.form)
+        cells[column] = form(value) if isinstance(value, float) else "" if value is None else value
+    return cells
+
+
+def remove_stale(folder: Path, written: set[str]) -> list[str]:
+    """Delete what an earlier run of this step wrote and this one has nothing for; returns the names."""
+    ours = [f"figures/{name}.{kind}" for name in figures.FIGURES for kind in ("csv", "png", "pdf")]
+    ours += [f"tables/{name}.tex" for name in sorted(study_tables.LATEX)]
+    ours += sorted(path.name for path in folder.glob("summary_*.csv"))
+    stale = [name for name in ours if name not in written and (folder / name).is_file()]
+    for name in stale:
+        (folder / name).unlink()
+    return stale

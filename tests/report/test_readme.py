@@ -1,0 +1,38 @@
+"""The README of the results' folder, held to what steps 1 and 5 declare."""
+
+import re
+
+from common import records
+from common.report import figures, summaries
+from common.retrieval import evaluation
+from tests.support import PROJECT
+
+README = (PROJECT / "final_results" / "README.md").read_text(encoding="utf-8")
+
+
+def names(heading: str) -> list[str]:
+    """The names in the first column of the first table after some words."""
+    after = README.split(heading, 1)[1]
+    table = re.search(r"(^\|.*\n)+", after, re.M)[0].splitlines()[2:]
+    return [name for row in table for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def test_baseline_has_the_fields_that_the_readme_lists():
+    assert names("**`baseline.json`**") == records.names(evaluation.Baseline)
+    measures = records.names(evaluation.Measures)
+    assert set(names("**The measures of one direction**")) == set(measures)
+    for field, direction in evaluation.Baseline.__annotations__.items():
+        if field in ("text_to_image", "image_to_text"):
+            (row,) = re.findall(rf"^\| `{field}` \|(.*)", README, re.M)
+            further = set(records.names(direction)) - set(measures)
+            assert set(re.findall(r"`([^`]+)`", row)) == further
+
+
+def test_the_readme_lists_every_file_of_step_5():
+    listed = set(names("## Step 5"))
+    assert {f"{name}.csv" for name in summaries.SHEETS if "/" not in name} == {
+        name for name in listed if name.startswith("summary_")
+    }
+    (line,) = re.findall(r"^Figures: (.*)\.$", README, re.M)
+    assert set(re.findall(r"`([^`]+)`", line)) == set(figures.FIGURES)
+    assert "tables/<name>.tex" in listed
