@@ -11,9 +11,8 @@ import resource
 import statistics
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from benchmarks import PROJECT
 
@@ -48,12 +47,12 @@ def reset_peak() -> float:
 
 
 def machine() -> str:
-    """The processor, its cores and the versions that timings hang on."""
+    """The processor, its cores and the versions that timings depend on."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}"
 
 
 def load() -> str:
@@ -79,6 +78,6 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 def _status(field: str) -> float:
-    """One of the kernel's figures on this process, in MiB."""
+    """One of the kernel's numbers on this process, in MiB."""
     lines = STATUS.read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field + ":")) / 1024
