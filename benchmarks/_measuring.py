@@ -11,9 +11,8 @@ import resource
 import statistics
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from benchmarks import PROJECT
 
@@ -53,7 +52,7 @@ def machine() -> str:
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}"
 
 
 def load() -> str:

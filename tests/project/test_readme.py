@@ -5,6 +5,7 @@ next one are all that it prints. `...` alone on a line stands for any lines, ins
 block after the comment `<!-- not run: why -->` is for what can't be run here.
 """
 
+import ast
 import importlib.util
 import os
 import re
@@ -124,6 +125,65 @@ def test_anchors_lead_to_headings():
         for heading in re.findall(r"^#+ (.+)$", README, re.M)
     }
     assert not {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", README) if anchor not in slugs}
+
+
+def tree() -> dict[str, str]:
+    """Path -> what the README's tree says of it."""
+    block = README.split("## What is where\n\n```\n", 1)[1].split("```", 1)[0]
+    found, parents = {}, []
+    for line in block.splitlines():
+        indent, name, words = re.fullmatch(r"( *)(\S+)\s+(.+)", line).groups()
+        parents[len(indent) // 2 :] = [name]
+        found["".join(parents)] = words
+    return found
+
+
+def test_the_tree_names_every_file_in_about_five_words():
+    kinds = ("py", "js", "css", "j2", "json")
+    files = [path for kind in kinds for path in (PROJECT / "common").rglob(f"*.{kind}")]
+    files += [*PROJECT.glob("*.py"), PROJECT / "annotation_guide.md"]
+    there = {path.relative_to(PROJECT).as_posix() for path in files if path.name != "__init__.py"}
+    said = tree()
+    assert there == {name for name in said if not name.endswith("/")}
+    assert all((PROJECT / name).exists() for name in said)
+    assert max(len(words.split()) for words in said.values()) <= 7
+
+
+@pytest.mark.parametrize(
+    ("wanted", "room"),
+    [
+        ("the tie rule", "common/retrieval/ranking.py"),
+        ("fonts", "common/annotation/fonts.py"),
+        ("spellings", "common/labels/spellings.py"),
+        ("templates", "common/fixes/prompts.py"),
+        ("forest plot", "common/report/figures.py"),
+    ],
+)
+def test_a_newcomer_finds_the_room_by_the_tree(wanted, room):
+    """One file alone has it, by its words in the tree; the folders' words lead there."""
+    assert [name for name, words in tree().items() if wanted in words and "skeleton" not in words][-1:] == [
+        room
+    ]
+
+
+def test_messages_that_the_readme_explains_can_be_shown():
+    shown = set()
+    for path in [*PROJECT.glob("*.py"), *(PROJECT / "common").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                shown.add("...".join(getattr(each, "value", "") for each in node.values if literal(each)))
+            elif literal(node):
+                shown.add(node.value)
+    section = README.split("## Troubleshooting", 1)[1].split("\n## ", 1)[0]
+    quoted = re.findall(r'\*"(.+?)"\*', section)
+    assert len(quoted) > 10
+    for message in quoted:
+        pattern = re.compile(".*".join(map(re.escape, message.split("..."))), re.S)
+        assert any(map(pattern.search, shown)), message
+
+
+def literal(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_settings_have_the_defaults_that_the_readme_names():

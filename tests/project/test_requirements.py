@@ -49,5 +49,5 @@ def test_the_development_set_begins_with_the_users_own():
     }
 
 
-def test_what_is_imported_is_pinned_and_what_is_pinned_is_imported():
+def test_what_is_imported_is_what_is_pinned():
     assert {line.split("==")[0] for line in pins("requirements.txt")} == imported()
