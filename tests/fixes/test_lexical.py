@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from common.fixes import lexical, rerank
+from common.fixes import lexical
 from common.retrieval import coco, ranking
 
 CAPTIONS = [

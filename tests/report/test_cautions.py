@@ -1,15 +1,15 @@
 """Cautions: each says what limits this study, and nothing is said where nothing does."""
 
 import pytest
-from common.labels.merged import Labeled
-from common.retrieval.evaluation import Comparison
 
 from common import records
 from common.labels import agreement
+from common.labels.merged import Labeled
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.report import cautions
 from common.report.label_inputs import Failure, Labels, Sample
 from common.results import Half, Split
+from common.retrieval.evaluation import Comparison
 from tests.support import written_study
 from tests.support.written_study import baseline, index, index_row, method
 
