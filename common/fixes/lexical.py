@@ -111,26 +111,26 @@ def candidates(scores: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor
 def rerank(
     scores: torch.Tensor, values: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor, weight: float
 ) -> torch.Tensor:
-    """Order the candidates of each query anew: standardised score + weight x standardised lexical score.
+    """Order the candidates of each query again: standardized score + weight x standardized lexical score.
 
     scores (n, n_images); values, places and chosen (n, c): lexical scores, image rows, whether they are
-    candidates. Both are standardised over the query's candidates, since the spread of cosines differs from
+    candidates. Both are standardized over the query's candidates, since the spread of cosines differs from
     model to model. The other images keep their order, behind the candidates.
     """
     old = scores.gather(1, places)
-    mixed = _standardised(old, chosen) + weight * _standardised(values, chosen)
+    mixed = _standardized(old, chosen) + weight * _standardized(values, chosen)
     lowest = mixed.masked_fill(~chosen, torch.inf).amin(1, keepdim=True)
     ahead = scores.amax(1, keepdim=True) - lowest + 1.0
     return scores.scatter(1, places, torch.where(chosen, mixed + ahead, old))
 
 
-def _standardised(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def _standardized(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Mean 0 and standard deviation 1 over the chosen of each row; all 0 where they don't differ."""
     n = chosen.sum(1, keepdim=True)
     mean = (values * chosen).sum(1, keepdim=True) / n
-    centred = values - mean
-    spread = ((centred**2 * chosen).sum(1, keepdim=True) / n).sqrt()
-    return torch.where(spread > 1e-9, centred / spread, torch.zeros_like(values))
+    centered = values - mean
+    spread = ((centered**2 * chosen).sum(1, keepdim=True) / n).sqrt()
+    return torch.where(spread > 1e-9, centered / spread, torch.zeros_like(values))
 
 
 @dataclass(frozen=True)

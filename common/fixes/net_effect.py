@@ -120,7 +120,7 @@ def _sampling_variance(change, failed, ranked: tuple[int, int], sizes: tuple[int
 
 
 def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
-    """Two-sided p of a sum of per-image sums under random flips of their signs (Fisher's randomisation test).
+    """Two-sided p of a sum of per-image sums under random flips of their signs (Fisher's randomization test).
 
     If method and baseline are exchangeable, each image's sum is as likely to have the other sign. For whole
     numbers the whole distribution is computed, a convolution of binomials; else random flips are drawn.

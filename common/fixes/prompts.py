@@ -1,4 +1,4 @@
-"""Templates put round a whole caption, and ways to pool the scores of several of them.
+"""Templates put around a whole caption, and ways to pool the scores of several of them.
 
 A COCO caption is a full sentence or a long noun phrase, so each template ends where such a caption can stand:
 behind a colon, a full stop or a question mark. None changes the caption, and all are short: a text that is

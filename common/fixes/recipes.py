@@ -96,7 +96,7 @@ PARTS = (
         "category",
         BASE,
         "the same with templates of one category: the failure's own, or dealt at random to queries "
-        "that nobody has labelled",
+        "that nobody has labeled",
         lambda category: prompts.OF_CATEGORY[category],
         needs=(TEXTS, LABELS),
         is_oracle=True,
