@@ -95,12 +95,12 @@ def _image_variance(change, weight, image, value: float, n_all: int) -> float:
     totals is estimated: the squares of the weighted totals, less what sampling itself adds to them, which is
     w (w - 1) times the square of each query's residual (as under Poisson sampling).
     """
-    centred = change - value
-    totals = np.bincount(image, weights=weight * centred)
+    centered = change - value
+    totals = np.bincount(image, weights=weight * centered)
     m = len(np.unique(image))
     if m < 2:
         return math.inf
-    squares = np.sum(totals**2) - np.sum(weight * (weight - 1) * centred**2)
+    squares = np.sum(totals**2) - np.sum(weight * (weight - 1) * centered**2)
     return max(0.0, float(m / (m - 1) * squares / n_all**2))
 
 

@@ -1,6 +1,7 @@
 """The bank: drawn by its seed, and refused where it has seen a query or is another model's."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,15 @@ import torch
 from common.errors import UserError
 from common.fixes import bank
 
-CONTENT = {
-    "caption_ids": [1, 2, 3],
-    "sampled_img_ids": [10, 20],
-    "captions": ["A dog.", "a  CAT", "two birds"],
-    "model": "tiny",
-    "revision": "r1",
-}
+# What a bank wants to know of a cache's meta.
+CONTENT = SimpleNamespace(
+    caption_ids=[1, 2, 3],
+    sampled_img_ids=[10, 20],
+    captions=["A dog.", "a  CAT", "two birds"],
+    model="tiny",
+    revision="r1",
+    bundled_sample=False,
+)
 
 
 def write_json(path, annotations):
@@ -104,3 +107,21 @@ def test_damaged_files_are_refused(tmp_path):
         bank.read(path, 9, 0, CONTENT)
     with pytest.raises(UserError, match="holds no captions"):
         bank.read(write_json(tmp_path / "empty.json", [(1, 2, " ")]), 9, 0, CONTENT)
+
+
+def test_a_bank_that_was_named_has_to_be_there(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="other.json was not found"):
+        bank.find(tmp_path / "other.json", 9, 0, CONTENT, False)
+    monkeypatch.setattr(bank, "DEFAULT", tmp_path / "bank.json")
+    assert bank.find(bank.DEFAULT, 9, 0, CONTENT, False) is None, "COCO's own may be missing"
+    rows, why = bank.rows_of(None, texts=None)
+    assert rows is None and "main.py --download True" in why
+
+
+def test_rows_of_another_size_than_the_cache_are_refused(tmp_path):
+    found = bank.read(write_npz(tmp_path / "bank.npz"), 9, 0, CONTENT)
+    texts = SimpleNamespace(frozen=SimpleNamespace(img=torch.zeros(2, 512)))
+    with pytest.raises(UserError, match="its embeddings have 4 dimensions, the cache's have 512"):
+        bank.rows_of(found, texts)
+    texts.frozen.img = torch.zeros(2, 4)
+    assert torch.equal(bank.rows_of(found, texts)[0], found.embeddings)

@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 from torch.nn.functional import normalize
 
-from common.fixes import hubness, rerank
+from common.fixes import hubness, recipes
 
 
 def unit(n: int, dim: int, seed: int, shift: float = 1.0) -> torch.Tensor:
@@ -83,19 +83,19 @@ def test_dynamic_inverted_softmax_equals_a_float64_reference(k):
     np.testing.assert_allclose(ours.apply(torch.from_numpy(plain)), expected, atol=1e-12)
 
 
-def test_distribution_normalization_is_nnn_over_the_whole_bank():
+def test_distribution_normalization_is_nnn_over_the_bank():
     # Zhou et al. 2023, eq. 5, with means over the bank's texts and over other images than the gallery's.
     txt, img, bank = (each.double() for each in matrices(4))
     images = unit(90, 24, 9).double()
     published = (txt - bank.mean(0) / 2) @ (img - images.mean(0) / 2).T
-    ours = hubness.nnn(img, bank, **rerank.DEFAULTS["dn"]).apply(txt @ img.T)
+    ours = hubness.nnn(img, bank, **recipes.published()["dn"]).apply(txt @ img.T)
     difference = ours - published
     # One number a query lies between them, which ranks no image differently.
     assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-12)
     assert torch.equal(ours.argsort(1), published.argsort(1))
 
 
-def test_corrections_hang_on_no_block(monkeypatch):
+def test_corrections_depend_on_no_block(monkeypatch):
     _, img, bank = matrices(5)
     whole = hubness.nnn(img, bank, 0.75, 16).off, hubness.dynamic_inverted_softmax(img, bank, 20.0, 1)
     monkeypatch.setattr(hubness, "BLOCK", 7)

@@ -8,17 +8,18 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from common import statistics
 from common.fixes import net_effect
+from common.fixes.net_effect import Ranks
 
 
-def population(seed: int, images: int = 400, mended: float = 0.12, broken: float = 0.15):
+def population(seed: int, images: int = 400, fixed: float = 0.12, broken: float = 0.15):
     """Ranks before and after of 5 captions an image; images differ in how their captions fare together."""
     random = np.random.default_rng(seed)
     image = np.repeat(np.arange(images), 5)
     before = 1 + random.geometric(np.repeat(random.beta(2, 3, images), 5)) - 1
-    move = np.repeat(random.beta(1, 4, images), 5) / 0.2  # mean 1: gains and losses of an image hang together
-    mend = (before > 1) & (random.random(len(image)) < np.minimum(1, mended * move))
+    move = np.repeat(random.beta(1, 4, images), 5) / 0.2  # mean 1: an image's gains go together
+    fix = (before > 1) & (random.random(len(image)) < np.minimum(1, fixed * move))
     break_ = (before == 1) & (random.random(len(image)) < np.minimum(1, broken * move))
-    after = np.where(mend, 1, np.where(break_, 2 + random.geometric(0.3, len(image)), before))
+    after = np.where(fix, 1, np.where(break_, 2 + random.geometric(0.3, len(image)), before))
     return before, after, image
 
 
@@ -34,11 +35,11 @@ def drawn(before, n_failures: int, n_successes: int, random) -> np.ndarray:
 
 
 def test_by_hand():
-    # Four failures of which one is mended, six successes of which three are broken: + 1 - 3 of 10.
+    # Four failures of which one is fixed, six successes of which three are broken: + 1 - 3 of 10.
     before = np.array([2, 3, 9, 12, 1, 1, 1, 1, 1, 1])
     after = np.array([1, 3, 4, 40, 1, 1, 1, 2, 6, 11])
     image = np.arange(10)
-    found = {k: net_effect.effect(before, after, image, (4, 6), k, seed=0) for k in (1, 5, 10)}
+    found = {k: net_effect.effect(Ranks(before, after, image), (4, 6), k, seed=0) for k in (1, 5, 10)}
     assert [found[k].value for k in (1, 5, 10)] == pytest.approx([-0.2, -0.1, -0.1])
     assert [(found[k].gained, found[k].lost) for k in (1, 5, 10)] == [(1, 3), (1, 2), (0, 1)]
     recovery, damage, recall = 1 / 4, 3 / 6, 6 / 10
@@ -49,41 +50,41 @@ def test_by_hand():
 
 def test_a_sample_stands_for_the_whole_by_its_strata():
     before, after, image = population(0)
-    exact = net_effect.effect(before, after, image, sizes_of(before), 1, 0)
+    exact = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
     rows = drawn(before, 300, 200, np.random.default_rng(1))
-    found = net_effect.effect(before[rows], after[rows], image[rows], sizes_of(before), 1, 0)
+    found = net_effect.effect(Ranks(before[rows], after[rows], image[rows]), sizes_of(before), 1, 0)
     failed = before[rows] > 1
     recall = (before == 1).mean()
-    mended, broken = (after[rows][failed] == 1).mean(), (after[rows][~failed] > 1).mean()
-    assert found.value == pytest.approx((1 - recall) * mended - recall * broken)
+    fixed, broken = (after[rows][failed] == 1).mean(), (after[rows][~failed] > 1).mean()
+    assert found.value == pytest.approx((1 - recall) * fixed - recall * broken)
     assert found.low < found.sampling_low < exact.value < found.sampling_high < found.high
     with pytest.raises(ValueError, match="can't stand for"):
         net_effect.effect(
-            before[rows][failed], after[rows][failed], image[rows][failed], sizes_of(before), 1, 0
+            Ranks(*(each[rows][failed] for each in (before, after, image))), sizes_of(before), 1, 0
         )
 
 
 def test_ranking_all_leaves_the_clustered_interval_and_no_sampling():
     before, after, image = population(2)
-    found = net_effect.effect(before, after, image, sizes_of(before), 1, 0)
+    found = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
     change = (after == 1).astype(int) - (before == 1)
     assert (found.low, found.high) == pytest.approx(statistics.clustered_mean(change, image))
     assert found.sampling_low == found.value == found.sampling_high
-    plain = net_effect.effect(before, after, np.arange(len(image)), sizes_of(before), 1, 0)
-    assert found.high - found.low > plain.high - plain.low, "captions of an image hang together here"
+    plain = net_effect.effect(Ranks(before, after, np.arange(len(image))), sizes_of(before), 1, 0)
+    assert found.high - found.low > plain.high - plain.low, "captions of an image depend on each other here"
 
 
-def test_what_helps_failures_and_hurts_successes_as_much_as_chance_does_is_a_loss():
+def test_a_gain_on_failures_alone_can_be_a_loss_over_all():
     # Every method looks good where nothing can be lost.
-    before, after, image = population(3, mended=0.05, broken=0.3)
+    before, after, image = population(3, fixed=0.05, broken=0.3)
     failed = before > 1
     recovered = (after[failed] == 1).mean()
     low, high = statistics.clustered_share(after[failed] == 1, image[failed])
     assert recovered > 0.03 and low > 0
-    found = net_effect.effect(before, after, image, sizes_of(before), 1, 0)
+    found = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
     assert found.high < 0 and found.p < 0.01
     rows = drawn(before, 400, 400, np.random.default_rng(0))
-    sampled = net_effect.effect(before[rows], after[rows], image[rows], sizes_of(before), 1, 0)
+    sampled = net_effect.effect(Ranks(before[rows], after[rows], image[rows]), sizes_of(before), 1, 0)
     assert sampled.high < 0 and sampled.p < 0.05
 
 
@@ -91,7 +92,7 @@ def test_what_helps_failures_and_hurts_successes_as_much_as_chance_does_is_a_los
 def test_intervals_of_a_sample_cover_the_exact_effect(n_failures, n_successes):
     before, after, image = population(4, images=600)
     random, covered, rounds = np.random.default_rng(5), 0, 600
-    exact = net_effect.effect(before, after, image, sizes_of(before), 1, 0).value
+    exact = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0).value
     for _ in range(rounds):
         rows = drawn(before, n_failures, n_successes, random)
         found = interval_only(before[rows], after[rows], image[rows], sizes_of(before))
@@ -100,7 +101,7 @@ def test_intervals_of_a_sample_cover_the_exact_effect(n_failures, n_successes):
 
 
 def interval_only(before, after, image, sizes, wide: bool = False):
-    found = net_effect.effect(before, after, image, sizes, 1, 0, flips=1)
+    found = net_effect.effect(Ranks(before, after, image), sizes, 1, 0, flips=1)
     return (found.low, found.high) if wide else (found.sampling_low, found.sampling_high)
 
 
@@ -122,10 +123,10 @@ def test_wide_intervals_cover_the_effect_on_images_of_the_kind(sampled):
 def test_a_sample_without_any_change_is_no_certainty():
     before, _, image = population(7)
     rows = drawn(before, 200, 200, np.random.default_rng(0))
-    found = net_effect.effect(before[rows], before[rows], image[rows], sizes_of(before), 1, 0)
+    found = net_effect.effect(Ranks(before[rows], before[rows], image[rows]), sizes_of(before), 1, 0)
     assert found.value == 0 and found.p == 1 and found.mcnemar_p == 1
     assert found.sampling_low < -0.001 and found.sampling_high > 0.001
-    whole = net_effect.effect(before, before, image, sizes_of(before), 1, 0)
+    whole = net_effect.effect(Ranks(before, before, image), sizes_of(before), 1, 0)
     assert whole.low < -0.005 and whole.high > 0.005 and whole.sampling_low == whole.sampling_high == 0
 
 
@@ -151,12 +152,12 @@ def test_thousands_of_images_are_no_trouble():
 
 def test_mcnemar_equals_statsmodels_and_is_blind_to_clusters():
     before, after, image = population(8)
-    found = net_effect.effect(before, after, image, sizes_of(before), 1, 0)
+    found = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
     table = [[0, found.gained], [found.lost, 0]]
     assert found.mcnemar_p == pytest.approx(mcnemar(table, exact=True).pvalue)
     # Each caption five times: nothing more is known, but McNemar thinks so.
     five = [np.repeat(each, 5) for each in (before, after, image)]
-    again = net_effect.effect(*five, tuple(5 * n for n in sizes_of(before)), 1, 0)
+    again = net_effect.effect(Ranks(*five), tuple(5 * n for n in sizes_of(before)), 1, 0)
     assert again.p == pytest.approx(found.p, rel=0.2, abs=1e-4)
     assert again.mcnemar_p < found.mcnemar_p
 
@@ -169,14 +170,14 @@ def test_holm_by_hand():
 def test_paired_intervals_stay_legal():
     image = np.arange(40)
     before, after = np.full(40, 7), np.full(40, 7)
-    assert net_effect.paired(before, after, image, 1) == pytest.approx((0, 0, 0.0876), abs=1e-4)
+    assert net_effect.paired(Ranks(before, after, image), 1) == pytest.approx((0, 0, 0.0876), abs=1e-4)
     after[:4] = 1
-    value, low, high = net_effect.paired(before, after, image, 1)
+    value, low, high = net_effect.paired(Ranks(before, after, image), 1)
     assert value == 0.1 and 0 < low < 0.1 < high
-    assert net_effect.paired(after, before, image, 1) == pytest.approx((-0.1, -high, -low))
+    assert net_effect.paired(Ranks(after, before, image), 1) == pytest.approx((-0.1, -high, -low))
     both = after.copy()
     both[:2], both[4:6] = 7, 1
-    value, low, high = net_effect.paired(after, both, image, 1)
+    value, low, high = net_effect.paired(Ranks(after, both, image), 1)
     assert value == 0 and low == pytest.approx(-high)
-    one = net_effect.paired(np.array([3]), np.array([1]), np.array([0]), 1)
+    one = net_effect.paired(Ranks(np.array([3]), np.array([1]), np.array([0])), 1)
     assert -1 <= one[1] <= one[0] <= one[2] <= 1

@@ -1,0 +1,107 @@
+"""Methods put together and ranked: each part where it belongs, ties, blocks, placebos."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from common.fixes import placebo, recipes, rerank
+from common.fixes.recipes import Material
+from common.retrieval import ranking
+
+
+def rows(*shape, seed=0):
+    return normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+@pytest.fixture
+def material() -> Material:
+    texts = [f"a {color} {thing}" for color in "red blue old".split() for thing in "dog cat car boat".split()]
+    return Material(
+        txt=rows(12, 16),
+        img=rows(6, 16, seed=1),
+        captions=texts,
+        gt=np.repeat(np.arange(6), 2),
+        bank=rows(40, 16, seed=2),
+        bank_captions=[f"{texts[n % 12]} here" for n in range(40)],
+    )
+
+
+EVERYTHING = np.arange(12)
+
+
+def ranked(material: Material, name: str, bases=None, **how) -> list[rerank.Ranked]:
+    """By a method and by its placebo."""
+    pair = rerank.Maker(material, seed=0).make(recipes.parse(name), recipes.published(), bases)
+    return rerank.rank(list(pair), EVERYTHING, material.gt, **how)
+
+
+def test_pooled_scores_are_those_of_the_queries_asked_for():
+    img, templated = rows(9, 16, seed=5), rows(4, 3, 16, seed=6)
+    base = rerank.Pooled(np.array([2, 5, 7, 11]), templated, img, lambda scores: scores.amax(0))
+    expected = (templated[[3, 1]].double() @ img.double().T).amax(1)
+    assert torch.allclose(base(np.array([11, 5])), expected)
+
+
+def test_plain_captions_rank_as_in_step_1(material):
+    (found,) = rerank.rank([rerank.Method(rerank.Plain(material.txt, material.img))], EVERYTHING, material.gt)
+    expected = ranking.rank(material.txt, material.img, material.gt)
+    assert found.rank.tolist() == expected.rank.tolist() and found.tied.tolist() == expected.tied.tolist()
+    assert found.first is None
+
+
+def test_an_equal_score_ranks_above_and_is_a_tie():
+    scores = torch.tensor([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
+    rank, tied = rerank.positive_ranks(scores, torch.tensor([0, 2]))
+    assert (rank.tolist(), tied.tolist()) == ([1, 2], [False, True])
+
+
+def test_a_correction_moves_scores_and_words_order_what_it_leaves(material):
+    """nnn+words is words over the scores that nnn has corrected, not over the plain ones."""
+    maker = rerank.Maker(material, seed=0)
+    both, _ = maker.make(recipes.parse("words+nnn"), recipes.published())
+    hubs, _ = maker.make(recipes.parse("nnn"), recipes.published())
+    words, _ = maker.make(recipes.parse("words"), recipes.published())
+    assert both.correction is hubs.correction and both.words is words.words, "what is shared is made once"
+    base = maker.plain(EVERYTHING)
+    corrected = base - hubs.correction.off
+    expected = words.scores(EVERYTHING, corrected)
+    assert torch.equal(both.scores(EVERYTHING, base), expected)
+    assert not torch.equal(expected, words.scores(EVERYTHING, base))
+
+
+def test_the_weight_of_words_is_not_what_they_are_made_from(material):
+    maker = rerank.Maker(material, seed=0)
+    light, _ = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 0.1}})
+    heavy, _ = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 9.0}})
+    assert light.words is heavy.words and (light.weight, heavy.weight) == (0.1, 9.0)
+
+
+@pytest.mark.parametrize("name", ["nnn", "dis", "overlap", "words", "nnn+words"])
+def test_a_query_ranks_the_same_alone_and_in_any_block(material, name, monkeypatch):
+    whole = ranked(material, name, first=True)
+    monkeypatch.setattr(rerank, "BLOCK", 1)
+    for one, other in zip(whole, ranked(material, name, first=True), strict=True):
+        assert one.rank.tolist() == other.rank.tolist() and one.first.tolist() == other.first.tolist()
+
+
+def test_a_placebo_has_the_same_parts_with_their_meaning_cut(material):
+    maker = rerank.Maker(material, seed=4)
+    method, other = maker.make(recipes.parse("dis+words"), recipes.published())
+    assert torch.equal(other.correction.off, placebo.dealt(method.correction, 4).off)
+    assert other.words is method.words and (method.shuffle_seed, other.shuffle_seed) == (None, 4)
+
+
+def test_a_placebo_of_templates_is_another_base(material):
+    maker, queries = rerank.Maker(material, seed=0), np.array([3, 8])
+    bases = maker.pooled(queries, rows(2, 4, 16, seed=7), "mean", 0.01)
+    method, other = maker.make(recipes.parse("prompts"), {}, bases)
+    found = rerank.rank([method, other], queries, material.gt)
+    assert method.base is bases[0] and other.base is bases[1] and len(found[0].rank) == 2
+
+
+def test_some_of_the_ranked_queries_are_a_view(material):
+    found, _ = ranked(material, "nnn", first=True)
+    some = found.of(np.array([7, 2]))
+    assert some.rank.tolist() == [found.rank[7], found.rank[2]]
+    assert some.first.tolist() == [found.first[7].tolist(), found.first[2].tolist()]
