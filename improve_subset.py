@@ -168,9 +168,9 @@ def say_written(folder: Path, n: int, run: results.Run) -> None:
     """Where the results are, and what comes next."""
     print(f"\nWrote {shown(folder / INDEX)} and, for {say.items(n, 'method')} (each pooling counts as one),")
     print(f"  results by set (.json) and ranks (.csv): {shown(folder / CELLS)}/*_{run.mark}.*")
-    others = results.of_other_runs(folder, run)
+    others = [path.name for path in results.of_other_runs(folder, run)]
     if others:
-        print(f"  not used: {say.items(len(others), 'file')} of other runs, {shown(others[0])} for example")
+        print(f"  not used: files of other runs, {say.first_of(others, 1)}")
     print("Next: python summarize_result.py")
 
 

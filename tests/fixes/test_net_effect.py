@@ -64,7 +64,7 @@ def test_a_sample_stands_for_the_whole_by_its_strata():
         )
 
 
-def test_ranking_all_leaves_the_clustered_interval_and_no_sampling():
+def test_ranking_all_leaves_the_clustered_interval():
     before, after, image = population(2)
     found = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
     change = (after == 1).astype(int) - (before == 1)

@@ -56,7 +56,7 @@ def test_an_equal_score_ranks_above_and_is_a_tie():
     assert (rank.tolist(), tied.tolist()) == ([1, 2], [False, True])
 
 
-def test_a_correction_moves_scores_and_words_order_what_it_leaves(material):
+def test_words_order_what_a_correction_leaves(material):
     """nnn+words is words over the scores that nnn has corrected, not over the plain ones."""
     maker = rerank.Maker(material, seed=0)
     both, _ = maker.make(recipes.parse("words+nnn"), recipes.published())
