@@ -6,17 +6,6 @@ Prints: 1. With an independent second placebo as the method and the first as the
         2. How often the interval of an estimated net effect covers the exact one.
         On the embeddings of 600 photographs that COCO_DIR names or, without it, on the bundled sample
 Takes:  a quarter of an hour on 2 cores; half an hour beside other work
-
-Measured on the 600 photographs (3,000 captions, Python 3.11, torch 2.13, 1,000 rounds):
-
-1. p < 0.05 in 2.9 % of all tests; any adjusted p < 0.05 in 2.8 % of runs. By method (McNemar's test, which
-   takes the captions of an image for independent, in brackets): nnn 0.9 % (10.2 %), dn 4.3 (5.8), is 0.4
-   (10.4), dis 0.5 (10.8), tfidf 5.2 (5.1), overlap 3.4 (3.4), words 4.9 (4.9), nnn+words 1.8 (6.0), prompts
-   5.0 (4.2). A correction of hubs moves all captions of an image together, hence the difference.
-2. Intervals cover in 93.6 to 96.9 % of samples: eight effects from -7.7 to +22.6 points, R@1 and R@5, samples
-   of 100, 300 and 1,000 failures and as many successes.
-On the bundled sample, whose hubs are stronger (400 rounds): 4.3 % of tests, 4.2 % of runs (McNemar's test for
-nnn: 27.5 %); intervals cover in 92.8 to 97.8 %, where 400 rounds leave +-2.1 for chance.
 """
 
 import os
@@ -26,6 +15,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +23,9 @@ from torch.nn.functional import normalize
 
 from benchmarks import PROJECT
 from common.fixes import bank as banks
-from common.fixes import net_effect, rerank
+from common.fixes import net_effect, recipes, rerank
+from common.fixes.net_effect import Ranks
+from common.fixes.recipes import Material
 from common.retrieval import cache, meta, text_cache
 
 WHOLE = ("nnn", "dn", "is", "dis", "tfidf", "overlap", "words", "nnn+words")  # all queries are ranked
@@ -42,7 +34,17 @@ CONTROL = 500  # of each, for that method
 TEMPLATES, ANGLE = 4, 0.9  # its templates' number, and their cosine with the plain caption
 SIZES = (100, 300, 1000)  # of failures and of successes, for the coverage of intervals
 SEED = 42
-state = {}  # of a worker process
+
+
+class State(NamedTuple):
+    """What a process works with."""
+
+    maker: rerank.Maker
+    gt: np.ndarray  # (n_captions,) image row of each caption
+    templated: torch.Tensor  # (n_captions, TEMPLATES, dim) float32, rows of length 1
+
+
+state: State  # of a worker process, made by `start`
 
 
 def prepare(folder: Path) -> tuple[Path, Path]:
@@ -59,41 +61,38 @@ def prepare(folder: Path) -> tuple[Path, Path]:
 
 def start(meta_file: Path, bank_file: Path) -> None:
     """What every process needs, once."""
+    global state
     torch.set_num_threads(1)
     frozen = cache.load(meta_file)
-    gt = np.array(frozen.meta.gt_img_index)
     bank = banks.read(bank_file, 20000, SEED, frozen.meta)
-    rows = bank.embeddings
-    if rows is None:
-        texts = text_cache.TextCache(frozen, None, "cpu")
-        texts.add(bank.captions, "bank")
-        rows = texts.rows(bank.captions)
-    maker = rerank.Maker(frozen.txt, frozen.img, frozen.meta.captions, gt, SEED)
-    maker.add_bank(rows, bank.captions)
-    noise = normalize(
-        torch.randn(len(gt), TEMPLATES, rows.shape[1], generator=torch.manual_seed(SEED)), dim=-1
-    )
-    across = noise - (noise * frozen.txt[:, None]).sum(-1, keepdim=True) * frozen.txt[:, None]
-    templated = ANGLE * frozen.txt[:, None] + (1 - ANGLE**2) ** 0.5 * normalize(across, dim=-1)
-    state.update(maker=maker, gt=gt, templated=templated)
+    rows, no_bank = banks.rows_of(bank, text_cache.TextCache(frozen, None, "cpu"))
+    if no_bank:
+        sys.exit(no_bank)
+    txt = frozen.txt[:, None]
+    noise = torch.randn(len(txt), TEMPLATES, txt.shape[2], generator=torch.manual_seed(SEED))
+    noise = normalize(noise, dim=-1)
+    across = normalize(noise - (noise * txt).sum(-1, keepdim=True) * txt, dim=-1)
+    material = Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, rows, bank.captions)
+    templated = ANGLE * txt + (1 - ANGLE**2) ** 0.5 * across
+    state = State(rerank.Maker(material, SEED), frozen.gt, templated)
 
 
 def placebos(seed: int, queries: np.ndarray) -> list:
     """Ranks by two independent placebos of each method, in one pass that shares the plain scores."""
-    maker, methods = state["maker"], []
+    maker, methods = state.maker, []
     for name in (*WHOLE, SAMPLED):
         for maker.seed in (2 * seed + 1000, 2 * seed + 1001):
             bases = None
             if name == SAMPLED:
-                bases = maker.pooled(queries, state["templated"], "mean", 0.01)
-            methods.append(maker.make(rerank.parse(name), rerank.DEFAULTS, bases)[1])
-    ranked = rerank.rank(methods, queries, state["gt"])
+                bases = maker.pooled(queries, state.templated, "mean", 0.01)
+            methods.append(maker.make(recipes.parse(name), recipes.published(), bases)[1])
+    ranked = rerank.rank(methods, queries, state.gt)
     return list(zip(ranked[::2], ranked[1::2], strict=True))
 
 
 def one_run(seed: int) -> list[tuple[float, float]]:
     """(p, McNemar's p) of every method where there is nothing to find."""
-    gt, everything, random = state["gt"], np.arange(len(state["gt"])), np.random.default_rng(seed)
+    gt, everything, random = state.gt, np.arange(len(state.gt)), np.random.default_rng(seed)
     found = []
     for name, (first, second) in zip((*WHOLE, SAMPLED), placebos(seed, everything), strict=True):
         strata = np.flatnonzero(first.rank > 1), np.flatnonzero(first.rank == 1)
@@ -101,23 +100,22 @@ def one_run(seed: int) -> list[tuple[float, float]]:
         if name == SAMPLED:
             rows = np.concatenate([random.permutation(each)[:CONTROL] for each in strata])
         sizes = tuple(map(len, strata))
-        effect = net_effect.effect(first.rank[rows], second.rank[rows], gt[rows], sizes, 1, seed)
+        effect = net_effect.effect(Ranks(first.rank[rows], second.rank[rows], gt[rows]), sizes, 1, seed)
         found.append((effect.p, effect.mcnemar_p))
     return found
 
 
-def coverage(
-    before: np.ndarray, after: np.ndarray, gt: np.ndarray, size: int, cutoff: int, rounds: int
-) -> float:
-    """Share of samples whose interval covers the exact effect."""
-    strata = np.flatnonzero(before > 1), np.flatnonzero(before == 1)
+def coverage(ranks: Ranks, size: int, cutoff: int, rounds: int) -> float:
+    """Share of samples whose interval covers the exact effect. ranks: of all queries."""
+    strata = np.flatnonzero(ranks.before > 1), np.flatnonzero(ranks.before == 1)
     sizes = tuple(map(len, strata))
-    exact = net_effect.effect(before, after, gt, sizes, cutoff, 0).value
+    exact = net_effect.effect(ranks, sizes, cutoff, 0).value
     covered = 0
     for seed in range(rounds):
         random = np.random.default_rng([seed, size])
         rows = np.concatenate([random.permutation(each)[:size] for each in strata])
-        found = net_effect.effect(before[rows], after[rows], gt[rows], sizes, cutoff, seed, flips=1)
+        sample = Ranks(*(each[rows] for each in ranks))
+        found = net_effect.effect(sample, sizes, cutoff, seed, flips=1)
         covered += found.sampling_low <= exact <= found.sampling_high
     return covered / rounds
 
@@ -138,20 +136,21 @@ def print_tests(results: np.ndarray) -> None:
 
 def print_coverage(rounds: int) -> None:
     """Intervals of samples from real effects of each size and sign."""
-    maker, gt = state["maker"], state["gt"]
+    maker, gt = state.maker, state.gt
     maker.seed = SEED
     queries = np.arange(len(gt))
     (before,) = rerank.rank([rerank.Method(maker.plain)], queries, gt)
     print(f"\n2. Share of {rounds:,} samples whose 95 % interval covers the exact effect (93 to 97 % wanted)")
     print(f"{'effect':<24} {'exact':>7}  " + "  ".join(f"n = 2 x {size:<4}" for size in SIZES))
     for name in ("nnn", "words", "tfidf", "dis"):
-        pair = rerank.rank(list(maker.make(rerank.parse(name), rerank.DEFAULTS)), queries, gt)
+        pair = rerank.rank(list(maker.make(recipes.parse(name), recipes.published())), queries, gt)
         for label, after in zip((name, f"{name}, placebo"), pair, strict=True):
             for cutoff in (1, 5):
-                exact = np.mean(after.rank <= cutoff) - np.mean(before.rank <= cutoff)
-                shares = [coverage(before.rank, after.rank, gt, size, cutoff, rounds) for size in SIZES]
+                ranks = Ranks(before.rank, after.rank, gt)
+                exact = 100 * ranks.change(cutoff).mean()
+                shares = [coverage(ranks, size, cutoff, rounds) for size in SIZES]
                 line = "  ".join(f"{share:>12.1%}" for share in shares)
-                print(f"{label + f', R@{cutoff}':<24} {100 * exact:>+7.2f}  {line}", flush=True)
+                print(f"{label + f', R@{cutoff}':<24} {exact:>+7.2f}  {line}", flush=True)
 
 
 def main() -> None:
@@ -160,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         inputs = prepare(Path(name))
         start(*inputs)
-        print(f"{inputs[0].stem}: {len(state['gt']):,} captions over {len(state['maker'].img):,} images")
+        print(f"{inputs[0].stem}: {len(state.gt):,} captions over {len(state.maker.material.img):,} images")
         begun = time.perf_counter()
         with ProcessPoolExecutor(os.cpu_count(), initializer=start, initargs=inputs) as pool:
             results = np.array(list(pool.map(one_run, range(rounds), chunksize=10)))
