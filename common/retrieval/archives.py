@@ -43,6 +43,7 @@ class Archive:
 
     @property
     def name(self) -> str:
+        """What it is called on disk, too."""
         return self.url.rsplit("/", 1)[1]
 
 

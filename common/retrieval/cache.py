@@ -181,6 +181,7 @@ def _read_tensor(path: Path, content: Meta, kind: str) -> torch.Tensor:
     if not path.is_file():
         raise UserError(f"{shown(path)} was not found, though its meta file is there. {again}")
     try:
+        # weights_only: a cache may come from elsewhere, and a full pickle could run code.
         tensor = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged zip shows itself in many ways
         raise UserError(f"{shown(path)} is damaged or cut off ({type(error).__name__}). {again}") from error

@@ -62,6 +62,7 @@ def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> S
         if annotation["caption"].strip():  # a blank caption says nothing that could be retrieved
             of_image[annotation["image_id"]].append(annotation)
     with_caption = [image_id for image_id, annotations in of_image.items() if annotations]
+    # A generator of its own: what else draws numbers in this process can't change the sample.
     image_ids = random.Random(seed).sample(with_caption, min(num_images, len(with_caption)))
     caption_ids, captions, gt_img_index, short = [], [], [], 0
     for row, image_id in enumerate(image_ids):
@@ -126,7 +127,7 @@ def _check_captions(content, name: str) -> None:
         if not isinstance(image.get("id"), int) or not isinstance(image.get("file_name"), str):
             problems.append(f"image {image.get('id')!r}: `id` (whole number) and `file_name` are needed")
     ids = [image.get("id") for image in content["images"]]
-    known = set(ids)
+    known = set(ids)  # an image id that occurs twice would give one image the captions of two
     if len(known) < len(ids):
         problems.append(f"{len(ids) - len(known)} images share an id with another image")
     seen = set()

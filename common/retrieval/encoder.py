@@ -86,7 +86,7 @@ class Encoder:
             for _ in range(0, len(group), batch_size):
                 batch = next(decoded)
                 bad += batch.bad
-                if batch.pixels:
+                if batch.pixels:  # {} where no file of the batch decodes
                     rows.append(self._forward(self.model.get_image_features, batch.pixels))
             yield Images(torch.cat(rows) if rows else torch.empty(0), bad)
 
@@ -134,7 +134,7 @@ class Encoder:
         """One image."""
         try:
             with Image.open(path) as image:
-                pixels = image.convert("RGB")
+                pixels = image.convert("RGB")  # gray, palette and CMYK files are in COCO and on the web
         except Exception as error:  # Pillow raises many kinds for a broken file; each is the user's file
             return _Decoded({}, [f"{path.name}: {error or type(error).__name__}"])
         return _Decoded(dict(self.processor(images=pixels, return_tensors="pt")), [])
@@ -179,7 +179,7 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
     encoder = Encoder(model, tokenizer, processor, _max_length(model, tokenizer), pad_to_longest=False)
     _check_wiring(encoder)
     encoder.pad_to_longest = _ignores_padding(encoder)
-    if (device, dtype) != ("cpu", "float32"):
+    if (device, dtype) != ("cpu", "float32"):  # which is the reference itself
         reference = _probe(encoder, images, texts)
         encoder.move(device, dtype)
         check_agreement(reference, _probe(encoder, images, texts), device, dtype)
@@ -247,6 +247,7 @@ def _best_device() -> str:
 def _from_folder(folder: Path):
     """Model (float32, evaluation mode) and tokenizer of a folder."""
     try:
+        # float32 whatever the folder's own precision is: the CPU's rows in float32 are the reference.
         model, info = AutoModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content
@@ -256,7 +257,7 @@ def _from_folder(folder: Path):
         raise UserError(
             f"{folder} holds a {type(model).__name__}: a model of images and texts is needed (CLIP)"
         )
-    if info["missing_keys"]:
+    if info["missing_keys"]:  # transformers would fill them in at random, and only warn
         missing = sorted(info["missing_keys"])
         raise UserError(
             f"{folder}: {len(missing)} weights are missing, among them {missing[0]}; fetch it again"
@@ -268,7 +269,7 @@ def _check_wiring(encoder: Encoder) -> None:
     """Assert that features are what the model itself compares: projecting twice has the right shape too."""
     texts = list(PADDING_PROBES)
     image = Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
-    pixels = dict(encoder.processor(images=image, return_tensors="pt"))
+    pixels = dict(encoder.processor(images=image, return_tensors="pt"))  # any picture will do
     try:
         with torch.inference_mode():
             whole = encoder.model(**encoder._tokens(texts), **pixels)

@@ -30,6 +30,7 @@ class Source:
 def label(model_name: str) -> str:
     """What a model is called in file names and reports: a folder's own name, or the hub's name."""
     folder = PROJECT_DIR / Path(model_name).expanduser()
+    # A folder wins over a hub's name of the same form, as everywhere in transformers.
     return folder.name if folder.is_dir() else model_name.partition("@")[0]
 
 
@@ -47,7 +48,7 @@ def locate(model_name: str, download: bool = True) -> Source | None:
     if Path(model_name).is_absolute() or model_name.startswith((".", "~")):
         raise UserError(f"MODEL_NAME = {model_name}: there is no such folder")
     name, _, revision = model_name.partition("@")
-    snapshot = _snapshot(name, revision or None, local=True)
+    snapshot = _snapshot(name, revision or None, local=True)  # asks no network
     if snapshot is None and download:
         snapshot = _snapshot(name, revision or None, local=False)
     return Source(snapshot, snapshot.name) if snapshot else None
