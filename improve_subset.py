@@ -25,7 +25,7 @@ from common.fixes.study import Sets, Study
 from common.labels import merged
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.results import CELLS, INDEX, IndexRow, MethodResult
-from common.retrieval import cache, meta, ranking
+from common.retrieval import cache, evaluation, meta
 from common.retrieval.text_cache import TextCache
 from common.settings import Settings, at_least, one_of, override, shown
 
@@ -101,7 +101,7 @@ def say_study(study: Study) -> None:
         half = say.items(len(study.tuning), "caption")
         print(f"  TUNE: parameters are tuned on half of the images ({half}).")
         print("  Results below are for the other half:")
-    recall, failures = say.share(ranking.recall(ranks, 1)), say.items(len(study.failures), "failure")
+    recall, failures = say.share(evaluation.recall(ranks, 1)), say.items(len(study.failures), "failure")
     print(f"  R@1 = {recall} over {say.items(len(ranks), 'caption')}: {failures}")
 
 

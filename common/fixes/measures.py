@@ -23,11 +23,11 @@ from common.results import (
     SetResult,
     TopImage,
 )
-from common.retrieval import ranking
+from common.retrieval import evaluation
 from common.statistics import ANECDOTAL
 
 HUBS_SHOWN = 10  # images that come first most often, named before and after
-CUTOFFS = dict(zip(MEASURES, ranking.CUTOFFS, strict=True))  # name of a measure -> its K
+CUTOFFS = dict(zip(MEASURES, evaluation.CUTOFFS, strict=True))  # name of a measure -> its K
 
 
 def measured(cell: Cell, name: str, passed: Pass, study: Study, seed: int) -> SetResult:
@@ -64,8 +64,8 @@ def measured(cell: Cell, name: str, passed: Pass, study: Study, seed: int) -> Se
 
 def levels(ranks: np.ndarray) -> dict[str, float]:
     """R@1, R@5, R@10 and MRR in percent."""
-    recall = {name: points(ranking.recall(ranks, cutoff)) for name, cutoff in CUTOFFS.items()}
-    return recall | {"MRR": points(ranking.mean_reciprocal_rank(ranks))}
+    recall = {name: points(evaluation.recall(ranks, cutoff)) for name, cutoff in CUTOFFS.items()}
+    return recall | {"MRR": points(evaluation.mean_reciprocal_rank(ranks))}
 
 
 def changed(ranks: Ranks) -> Changed:
@@ -89,7 +89,7 @@ def net_effects(ranks: Ranks, study: Study, seed: int) -> dict[str, NetEffect]:
     for name, cutoff in CUTOFFS.items():
         effect = net_effect.effect(ranks, sizes, cutoff, seed)
         # Of the whole set, which a sample's own level is not.
-        level = ranking.recall(study.before.rank[study.queries], cutoff)
+        level = evaluation.recall(study.before.rank[study.queries], cutoff)
         found[name] = NetEffect(
             before=points(level),
             after=points(level + effect.value),
@@ -139,4 +139,4 @@ def _contribution(study: Study, category: str, after: np.ndarray) -> tuple[float
     labeled = study.labeled
     share = sum(study.labels[idx] == category for idx in labeled) / len(labeled)
     failing = len(study.failures) / len(study.queries)
-    return say.rounded(share), points(share * failing * ranking.recall(after, 1))
+    return say.rounded(share), points(share * failing * evaluation.recall(after, 1))

@@ -6,7 +6,7 @@ from tqdm import tqdm
 from common.fixes import recipes, rerank
 from common.fixes.recipes import Recipe
 from common.fixes.study import Study
-from common.retrieval import ranking
+from common.retrieval import evaluation
 
 
 def choose_parameters(chosen: list[Recipe], study: Study, maker: rerank.Maker) -> dict[str, dict]:
@@ -27,6 +27,6 @@ def choose_parameters(chosen: list[Recipe], study: Study, maker: rerank.Maker) -
         for values in tried:
             method, _ = maker.make(alone, {part.name: values})
             (after,) = rerank.rank([method], study.tuning, study.frozen.gt)
-            recalls.append(ranking.recall(after.rank, 1))
+            recalls.append(evaluation.recall(after.rank, 1))
         parameters[part.name] = tried[int(np.argmax(recalls))]
     return parameters

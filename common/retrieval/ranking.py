@@ -16,9 +16,6 @@ import torch
 
 from common.retrieval.distributed import ALONE, Team
 
-# Where these are looked up as `ranking.recall`: their home is evaluation.py, which needs no torch.
-from common.retrieval.evaluation import CUTOFFS, mean_reciprocal_rank, recall  # noqa: F401
-
 BLOCK = 512  # captions at once
 GALLERY_BLOCK = 8192  # images at once: 512 x 8,192 scores are 34 MB in float64
 

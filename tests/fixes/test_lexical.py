@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from common.fixes import lexical
-from common.retrieval import coco, ranking
+from common.retrieval import coco, evaluation, ranking
 
 CAPTIONS = [
     *("A dog runs on the beach.", "The brown dog", "dog on sand", "a dog  runs on the BEACH"),
@@ -108,7 +108,7 @@ def test_on_real_captions_a_leak_would_give_the_answer(coco_dir, monkeypatch):
     def recall_by_words_alone():
         scores = torch.from_numpy(lexical.tfidf(captions, gt, 600).block(np.arange(len(gt))))
         ranks, _ = ranking.positive_ranks(scores, torch.from_numpy(gt))
-        return ranking.recall(ranks, 1)
+        return evaluation.recall(ranks, 1)
 
     assert 0.3 < recall_by_words_alone() < 0.7
     monkeypatch.setattr(lexical, "refuse_leak", lambda *_: None)
