@@ -30,7 +30,7 @@ def test_halves_share_no_image_and_the_ranks_are_those_of_all(frozen):
     assert other.tuning.tolist() != half.tuning.tolist()
 
 
-def test_without_failures_or_successes_there_is_nothing_to_measure(frozen):
+def test_without_failures_or_successes_nothing_is_measured(frozen):
     perfect = cache.Cache(frozen.img, frozen.img[torch.from_numpy(frozen.gt)], frozen.meta, frozen.meta_file)
     with pytest.raises(UserError, match="every caption fails"):
         studies.make_study(perfect, {}, tune=False, seed=0)
