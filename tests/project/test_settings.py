@@ -1,9 +1,11 @@
 """The settings block: read from the source, overridden from the terminal, refused in one line."""
 
+import dataclasses
+
 import pytest
 
 from common import settings
-from common.errors import UserError
+from common.errors import SettingError, UserError
 
 SCRIPT = '''"""Step 0 of 6: a script for the tests."""
 
@@ -30,23 +32,41 @@ def module(tmp_path):
 
 
 def test_without_options_only_folders_change(module):
-    settings.override(module, [])
-    assert module["NUM_IMAGES"] == 5000
-    assert module["SEED"] is None
-    assert module["CACHE_DIR"] == settings.PROJECT_DIR / "cache"
+    found = settings.override(module, [])
+    assert (found.NUM_IMAGES, found.SEED, found.CACHE_DIR) == (5000, None, settings.PROJECT_DIR / "cache")
+    assert module["CACHE_DIR"] == "cache", "the script's own constants stay as they are"
+
+
+def test_the_record_gives_values_without_folders_and_copies(module):
+    found = settings.override(module, [])
+    changed = found.but(SEED=7)
+    assert (found.SEED, changed.SEED) == (None, 7)
+    expected = {"NUM_IMAGES": 5000, "TAU": 0.01, "SEED": 7, "NAMES": ["A", "B"], "STRICT": True}
+    assert changed.values() == expected
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.SEED = 7
+
+
+def test_numbers_and_names_are_checked():
+    settings.at_least(1, NUM_IMAGES=1, SEED=None)
+    settings.one_of(["en", "zh"], LANGUAGE="en", LANGUAGES=["zh", "en"])
+    with pytest.raises(SettingError, match="NUM_IMAGES = 0: should be 1 or more"):
+        settings.at_least(1, NUM_IMAGES=0)
+    for wrong in ("fr", ["en", "fr"], []):
+        with pytest.raises(SettingError, match="LANGUAGE = .*: should be of en, zh"):
+            settings.one_of(["en", "zh"], LANGUAGE=wrong)
 
 
 def test_each_kind_is_read_from_the_terminal(module, tmp_path):
     options = ["--num-images", "7", "--tau=0.5", "--seed", "3", "--names", "X, Y,Z", "--strict", "False"]
-    settings.override(module, [*options, "--cache-dir", str(tmp_path)])
-    assert (module["NUM_IMAGES"], module["TAU"], module["SEED"]) == (7, 0.5, 3)
-    assert (module["NAMES"], module["STRICT"], module["CACHE_DIR"]) == (["X", "Y", "Z"], False, tmp_path)
+    found = settings.override(module, [*options, "--cache-dir", str(tmp_path)])
+    assert (found.NUM_IMAGES, found.TAU, found.SEED) == (7, 0.5, 3)
+    assert (found.NAMES, found.STRICT, found.CACHE_DIR) == (["X", "Y", "Z"], False, tmp_path)
 
 
 def test_none_can_be_given_where_it_is_legal(module):
     module["SEED"] = 5
-    settings.override(module, ["--seed", "None"])
-    assert module["SEED"] is None
+    assert settings.override(module, ["--seed", "None"]).SEED is None
 
 
 @pytest.mark.parametrize(
@@ -64,9 +84,10 @@ def test_none_can_be_given_where_it_is_legal(module):
     ],
 )
 def test_a_wrong_option_is_refused_with_what_is_legal(module, options, message):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SettingError) as caught:
         settings.override(module, options)
     assert message in str(caught.value)
+    assert caught.value.status == 2
 
 
 @pytest.mark.parametrize(
@@ -88,8 +109,7 @@ def test_a_wrong_value_in_the_block_is_refused_by_name(module, name, value):
 
 def test_a_whole_number_serves_as_a_number(module):
     module["TAU"] = 1
-    settings.override(module, [])
-    assert module["TAU"] == 1
+    assert settings.override(module, []).TAU == 1
 
 
 def test_help_prints_purpose_and_block(module, capsys):
@@ -98,5 +118,6 @@ def test_help_prints_purpose_and_block(module, capsys):
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     assert "Step 0 of 6" in shown
-    assert "SEED: int | None = None  # None means the cache's" in shown
+    assert "NAMES = A,B  # annotators" in shown, "a plain value, as it is typed on the terminal"
+    assert "`--num-images 5000` sets NUM_IMAGES" in shown, "an example that this script has"
     assert "OTHER" not in shown
