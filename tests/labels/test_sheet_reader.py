@@ -57,7 +57,7 @@ def test_a_note_is_read_right_where_captions_are_all_ascii(tmp_path, note):
     assert [row.cells["note"] for row in sheet_reader.read(tmp_path / "a.csv", CAPTIONS).rows] == [note] * 2
 
 
-def test_a_chinese_label_tells_the_encoding_where_captions_are_all_ascii(tmp_path):
+def test_a_chinese_label_tells_the_encoding_of_ascii_captions(tmp_path):
     rows = study.filled({0: "计数/数量", 1: "物体混淆"}, note="é")
     text = study.csv_text(rows).replace("é", "")
     (tmp_path / "a.csv").write_bytes(text.encode("gb18030"))

@@ -94,21 +94,21 @@ def test_workbook_offers_the_legal_labels_on_every_row(tmp_path):
     assert all(rule.type == "list" and rule.showErrorMessage for rule in offered.values())
 
 
-def test_workbook_links_to_the_pictures_and_keeps_its_header_in_view(tmp_path):
+def test_workbook_links_pictures_and_keeps_its_header_in_view(tmp_path):
     sheet = openpyxl.load_workbook(write(tmp_path, "xlsx")).worksheets[0]
     for number, row in enumerate(ROWS, start=2):
         assert sheet.cell(number, 1).hyperlink.target == f"vis_A/fail_{row['idx']}.jpg"
     assert sheet.freeze_panes == "A2"
 
 
-def test_workbook_explains_the_labels_on_a_sheet_that_the_reader_passes_over(tmp_path):
+def test_workbook_explains_the_labels_on_a_sheet_never_read(tmp_path):
     path = write(tmp_path, "xlsx")
     labels = openpyxl.load_workbook(path)["labels"]
     assert [row[0] for row in labels.values][1:] == [*CATEGORY_NAMES, *SUBTYPE_NAMES]
     assert len(sheet_reader.read(path, HOSTILE).rows) == len(ROWS)
 
 
-def test_the_same_rows_give_the_same_workbook_whenever_it_is_written(tmp_path, monkeypatch):
+def test_the_same_rows_give_the_same_workbook_at_any_time(tmp_path, monkeypatch):
     import datetime
 
     first = write(tmp_path, "xlsx").read_bytes()
@@ -123,7 +123,7 @@ def test_the_same_rows_give_the_same_workbook_whenever_it_is_written(tmp_path, m
     assert write(tmp_path, "xlsx").read_bytes() == first
 
 
-def test_characters_that_a_workbook_cannot_hold_are_shown_as_lost(tmp_path):
+def test_characters_that_no_workbook_holds_are_shown_as_lost(tmp_path):
     captions = {1: "a bell \x07 rings"}
     rows = [{"idx": 1, "caption": captions[1], "gt_img_idx": 0, "pred_img_idx": 1}]
     sheets.write_xlsx(tmp_path / "bell.xlsx", rows, "A")

@@ -72,7 +72,7 @@ def test_raw_holds_every_label_as_written_and_what_it_became(folder):
     ]
 
 
-def test_a_rerun_writes_the_same_bytes_and_another_seed_other_intervals(disputed):
+def test_a_rerun_writes_the_same_bytes_another_seed_others(disputed):
     disputed.merged()
     before = disputed.snapshot()
     disputed.merged()
