@@ -13,6 +13,7 @@ import numpy as np
 
 from common import say
 from common.annotation import folder, material, page
+from common.commands import command
 from common.errors import SettingError, reported
 from common.labels import drawing, sheets
 from common.labels.drawing import Failure
@@ -29,9 +30,10 @@ BACKUP_SIZE: int = 40  # further failures, to replace damaged items
 ANNOTATORS: list[str] = ["A", "B", "C"]  # short names of letters and digits
 SEED: int | None = None  # of the draw; None means the cache's
 LANGUAGE: str = "en"  # of pages and pictures: en, zh
+STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
-IMAGE_DIR: str | None = None  # photographs; None means where step 1 found them
 FAILURE_DIR: str = "failure_analysis"  # everything that this step writes
+IMAGE_DIR: str | None = None  # photographs; None means where step 1 found them
 # ------------------------------------------------------------------------------------------------------------
 
 NAME = re.compile("[A-Za-z0-9]{1,20}")
@@ -125,7 +127,7 @@ def say_written(where: str, design: Design) -> None:
     print(f"Wrote {where}/annotate_{letters}.html")
     print(f"Next: give each annotator {guide} and either the page or the sheets with their pictures.")
     print(f"      Put what comes back (assign_page_*.csv, assign_*) into {where}/, then")
-    print("      python merge_assignments.py")
+    print(f"      {command('merge_assignments.py')}")
 
 
 @reported

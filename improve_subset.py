@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import say
+from common.commands import command
 from common.errors import SettingError, reported
 from common.fixes import bank as banks
 from common.fixes import cells, prompts, recipes, rerank, results, tuning
@@ -49,6 +50,7 @@ SEED: int | None = None  # of every draw; None means the cache's
 DEVICE: str = "auto"  # for encoding texts: auto, cpu, cuda, cuda:1, mps
 BANK_FILE: str = "data/annotations/captions_train2017.json"  # captions JSON, or encoded captions (.npz)
 MODEL_DIR: str | None = None  # folder of the model; None means where step 1 found it
+STUDY_DIR: str | None = None  # folder of one study, with the three below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
 FAILURE_DIR: str = "failure_analysis"  # annotations_clean.csv
 RESULT_DIR: str = "final_results"  # everything that this step writes but encoded texts
@@ -171,7 +173,7 @@ def say_written(folder: Path, n: int, run: results.Run) -> None:
     others = [path.name for path in results.of_other_runs(folder, run)]
     if others:
         print(f"  not used: files of other runs, {say.first_of(others, 1)}")
-    print("Next: python summarize_result.py")
+    print(f"Next: {command('summarize_result.py')}")
 
 
 @reported

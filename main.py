@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from common import records, say
-from common.errors import SettingError, UserError, list_rows, reported
+from common.commands import command
+from common.errors import SettingError, list_rows, reported
 from common.retrieval import cache, coco, download, encoder, evaluation, freezing, meta, ranking
 from common.retrieval.distributed import Team, together
 from common.retrieval.evaluation import Baseline, Comparison, Measures
@@ -29,6 +30,7 @@ CAPTIONS_PER_IMAGE: int = 5  # captions of each image, the first ones by annotat
 SEED: int = 42  # of the sample; later steps take it from the cache
 IMAGE_DIR: str = "data/val2017"  # folder of the images
 ANNOTATION_FILE: str = "data/annotations/captions_val2017.json"  # COCO captions JSON
+STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings
 RESULT_DIR: str = "final_results"  # baseline.json
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
@@ -80,7 +82,7 @@ def choose_data(settings: Settings) -> Data:
         images, captions = settings.IMAGE_DIR, settings.ANNOTATION_FILE
         return Data(settings.MODEL_NAME, images, captions, **folders, bundled_sample=False)
     if settings.IMAGE_DIR != COCO_IMAGE_DIR:
-        raise UserError(f"IMAGE_DIR = {shown(settings.IMAGE_DIR)}: there is no such folder")
+        raise SettingError(f"IMAGE_DIR = {settings.IMAGE_DIR} was not found")
     # The sample has a model of its own; one that the user named is used all the same.
     default_model = settings.MODEL_NAME == evaluation.STUDY_MODEL
     return Data(
@@ -215,7 +217,7 @@ def main(team: Team) -> None:
     if team.leads:
         records.write(result_file, found)
     print(f"\nWrote {shown(result_file)}")
-    print("Next: python failure.py")
+    print(f"Next: {command('failure.py')}")
 
 
 if __name__ == "__main__":

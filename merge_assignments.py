@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import files, records, say
+from common.commands import command
 from common.errors import UserError, list_rows, reported
 from common.labels import adjudication, drawn, findings, handed_in, levels, merged, ratings, shares
 from common.labels.agreement import Estimate
@@ -27,6 +28,7 @@ from common.settings import at_least, override, shown
 STRICT: bool = True  # any problem stops the merge; False: bad rows are left out, listed in problems.csv
 BOOTSTRAP_ROUNDS: int = 2000  # redraws of the items behind each interval of agreement
 SEED: int | None = None  # of the redraws; None means the cache's
+STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; only their meta file is read
 FAILURE_DIR: str = "failure_analysis"  # the handed-in sheets, and where the merged files go
 # ------------------------------------------------------------------------------------------------------------
@@ -189,9 +191,9 @@ def say_written(folder: Path, names: list[str], waiting: int) -> None:
     if waiting:
         items, file = say.items(waiting, "item"), shown(folder / adjudication.NAME)
         print(f"Next: fill in final_category for {items} in {file} and run this again,")
-        print("  or continue without them: python summarize_result.py")
+        print(f"  or continue without them: {command('summarize_result.py')}")
     else:
-        print("Next: python summarize_result.py")
+        print(f"Next: {command('summarize_result.py')}")
 
 
 @reported

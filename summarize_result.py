@@ -11,6 +11,7 @@ Takes:  some seconds, on any laptop. What was not found is named in the report a
 from pathlib import Path
 
 from common import files, say
+from common.commands import command
 from common.errors import SettingError, reported
 from common.report import document, figures, fix_rows, inputs, label_rows, study_tables, summaries, tables
 from common.report.inputs import Sources
@@ -20,6 +21,7 @@ from common.settings import Settings, override, shown
 # ---- settings ----------------------------------------------------------------------------------------------
 EXAMPLES_PER_CATEGORY: int = 3  # failures of each category shown in the report; 0 means none
 FIGURE_DPI: int = 300  # pixels an inch of the PNG figures, which are 3.5 inches wide
+STUDY_DIR: str | None = None  # folder of one study, with the three below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; only their meta file is read, and it may be missing
 FAILURE_DIR: str = "failure_analysis"  # merged labels, agreement, pictures
 RESULT_DIR: str = "final_results"  # baseline.json, step 6's results, and everything that this step writes
@@ -125,10 +127,11 @@ def say_written(sources: Sources, written: list[str], stale: list[str]) -> None:
         print(f"  removed outdated files of an earlier run: {', '.join(stale)}")
     print(f"Wrote {where}/report.html")
     if sources.labels is None:
-        print("Next: python merge_assignments.py, then this again")
+        print(f"Next: {command('merge_assignments.py')}, then this again")
     elif sources.measured is None:
         print(
-            "Next, if you like: python improve_subset.py, then this again. The report is complete without it"
+            f"Next, if you like: {command('improve_subset.py')}, then this again. "
+            "The report is complete without it"
         )
     else:
         print(f"Next: open {where}/report.html in a browser")

@@ -1,6 +1,7 @@
 """What the five scripts are made of, in five wings on common ground.
 
     settings errors files say    ground: no subject of the study
+    commands                     the line to type next, for the same study
     records results              JSON artifacts as declared types; those of step 6, which two wings share
     statistics sampling          numbers: intervals, draws
     retrieval/                   images and captions to frozen embeddings, embeddings to ranks

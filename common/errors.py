@@ -3,6 +3,8 @@
 import functools
 import sys
 
+from common import commands
+
 ROWS_SHOWN = 20
 
 
@@ -41,7 +43,7 @@ def reported(main):
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            message, status = f"error: {error}", error.status
+            message, status = f"error: {commands.completed(str(error))}", error.status
         except KeyboardInterrupt:
             message, status = "stopped. Run the same command again to continue.", 130
         except OSError as error:

@@ -21,6 +21,7 @@ import typing
 from collections.abc import Collection
 from pathlib import Path
 
+from common import commands
 from common.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -49,8 +50,10 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
     """The settings of a script's `globals()`, those that the terminal names in place of the block's.
 
     `arguments` is `sys.argv[1:]` by default. `--help` prints the script's purpose and its settings and exits.
-    Names that end in _DIR or _FILE become absolute Paths; relative ones start at the project's folder. Raises
-    SettingError for an unknown option and for a value of the wrong kind, naming the legal ones.
+    Names that end in _DIR or _FILE become absolute Paths. A relative one starts at the current folder where
+    it was typed, and at the project's where it is a script's constant; the three folders of a study start
+    at STUDY_DIR where that is given. Raises SettingError for an unknown option and for a value of the wrong
+    kind, naming the legal ones.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     block = _fenced_block(Path(module["__file__"]).read_text(encoding="utf-8"))
@@ -59,16 +62,29 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
     if "--help" in arguments or "-h" in arguments:
         print(_help(module["__doc__"], block, values, Path(module["__file__"]).name))
         sys.exit(0)
-    for name, text in _pairs(arguments, list(kinds)):
+    commands.forget()
+    typed = dict(_pairs(arguments, list(kinds)))
+    for name, text in typed.items():
         values[name] = _convert(name, text, kinds[name])
+        commands.note(name, text)
     for name, value in values.items():
         if not _fits(value, kinds[name]):
             legal = _kind_words(kinds[name])
             raise SettingError(f"{name} = {value!r} in the settings: should be {legal}")
         if name.endswith(FOLDER) and value is not None:
-            values[name] = PROJECT_DIR / Path(value).expanduser()
+            start = Path.cwd() if name in typed else _start(name, values.get("STUDY_DIR"), typed)
+            values[name] = start / Path(value).expanduser()
+        elif name == "MODEL_NAME" and name in typed and Path(value).is_dir():  # else a name of the hub
+            values[name] = str(Path.cwd() / value)
     record = dataclasses.make_dataclass("Settings", list(kinds.items()), bases=(Settings,), frozen=True)
     return record(**values)
+
+
+def _start(name: str, study: str | Path | None, typed: dict[str, str]) -> Path:
+    """The folder that a relative constant of a script is seen from."""
+    if study is None or name not in commands.STUDY[1:]:
+        return PROJECT_DIR
+    return (Path.cwd() if "STUDY_DIR" in typed else PROJECT_DIR) / Path(study).expanduser()
 
 
 def at_least(least: float, **values: float | None) -> None:

@@ -17,6 +17,7 @@ from common.fixes.hubness import Correction
 from common.labels.taxonomy import CATEGORY_NAMES
 from tests.support import PROJECT, coco_600, hub_study
 from tests.support.hub_study import CAPTIONS, IMAGES, HubStudy
+from tests.support.running import without_folders
 
 NO_TEXT = "nnn,dn,is,dis,tfidf,overlap,words,nnn+words"
 
@@ -110,7 +111,7 @@ def test_every_number_of_a_set_comes_from_its_ranks(study, run_script):
     status, said, error = run_script("improve_subset.py", *study.options(f"--methods={NO_TEXT}"))
     assert (status, error) == (0, "")
     assert "fewer than SUBSET_SIZE = 100, so all are taken: Ambiguous 5" in said
-    assert said.rstrip().endswith("Next: python summarize_result.py")
+    assert without_folders(said).rstrip().endswith("Next: python summarize_result.py")
     sets, methods = study.sets(), study.methods()
     assert {key[2] for key in sets} == {*CATEGORY_NAMES, "clear", "failures", "successes", "all"}
     for (method, pooling, name), found in sets.items():

@@ -6,6 +6,7 @@ what only another process shows, such as a kill, a package that is not installed
 
 import contextlib
 import io
+import re
 import runpy
 import subprocess
 import sys
@@ -85,3 +86,8 @@ def _neighbors(folder: Path) -> Iterator[None]:
         file = getattr(sys.modules[name], "__file__", None)
         if folder != PROJECT and file and Path(file).parent == folder:
             del sys.modules[name]
+
+
+def without_folders(text: str) -> str:
+    """What a script said, its commands without the folders of the study, which tests are free to choose."""
+    return re.sub(r"(python )(?:\S*/)?(\w+\.py)(?: --(?:study|cache|failure|result)-dir \S+)+", r"\1\2", text)
