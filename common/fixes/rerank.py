@@ -98,16 +98,17 @@ class Maker:
     def make(self, recipe: Recipe, parameters: dict, bases: tuple | None = None) -> tuple[Method, Method]:
         """A method and its placebo.
 
-        parameters: part -> its parameters. `bases` are those of pooled templates and of their placebo.
+        parameters: part -> its parameters, where they are not the published ones. `bases` are those of pooled
+        templates and of their placebo.
         """
         base, base_placebo = bases or (self.plain, self.plain)
         correction = dealt = words = None
         weight = 0.0
         if recipe.hubs:
-            correction = self._once(recipe.hubs, parameters[recipe.hubs.name])
+            correction = self._once(recipe.hubs, parameters.get(recipe.hubs.name, recipe.hubs.published))
             dealt = placebo.dealt(correction, self.seed)
         if recipe.words:
-            further = dict(parameters[recipe.words.name])
+            further = dict(parameters.get(recipe.words.name, recipe.words.published))
             weight = further.pop("weight")
             words = self._once(recipe.words, further)
         return (

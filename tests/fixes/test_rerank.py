@@ -50,12 +50,6 @@ def test_plain_captions_rank_as_in_step_1(material):
     assert found.first is None
 
 
-def test_an_equal_score_ranks_above_and_is_a_tie():
-    scores = torch.tensor([[0.9, 0.1, 0.3, 0.2], [0.5, 0.7, 0.7, 0.1]])
-    rank, tied = ranking.positive_ranks(scores, torch.tensor([0, 2]))
-    assert (rank.tolist(), tied.tolist()) == ([1, 2], [False, True])
-
-
 def test_words_order_what_a_correction_leaves(material):
     """nnn+words is words over the scores that nnn has corrected, not over the plain ones."""
     maker = rerank.Maker(material, seed=0)
