@@ -236,7 +236,6 @@ def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"image_dir": "/nowhere/val2017"}, "IMAGE_DIR = /nowhere/val2017 was not found"),
         ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
         ({"captions_per_image": -1}, "CAPTIONS_PER_IMAGE = -1: should be 1 or more"),
         ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
@@ -253,6 +252,13 @@ def test_a_wrong_setting_is_refused_before_anything_is_read(run_script, options,
     status, out, err = run_script("main.py", *arguments(options, **gone, **changed))
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {message}") and len(err.splitlines()) == 1
+
+
+def test_a_folder_that_was_not_found_is_shown_whole(run_script, options, monkeypatch, tmp_path):
+    """A relative one starts where it was typed; which folder that is, the message says."""
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run_script("main.py", *arguments(options, image_dir="photos"))
+    assert (status, err) == (2, f"error: IMAGE_DIR = {tmp_path / 'photos'} was not found\n")
 
 
 def test_a_wrong_precision_names_the_legal_ones_with_a_cache(run_script, options):
