@@ -309,9 +309,13 @@ def reports(old: Path, new: Path) -> list[str]:
     found = [f"{len(lost)} values are gone, first {lost[0]}"] if lost else []
     for key in [key for key in before.keys() & after.keys() if key[:2] not in marks]:
         same = same_shown if key[2] in SENTENCES else shown_alike
+        # A value may be shown at several places: each of them has to be one of the other page's.
         for text in before[key]:
             if not any(same(text, now) for now in after[key]):
-                found.append(f"{' '.join(key)}: {short(text)}, now {short(sorted(after[key])[0])}")
+                found.append(f"{' '.join(key)}: {short(text)} is gone")
+        for now in after[key]:
+            if not any(same(text, now) for text in before[key]):
+                found.append(f"{' '.join(key)}: {short(now)} was {short(sorted(before[key])[0])}")
     return sorted(found)
 
 
