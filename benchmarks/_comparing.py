@@ -2,10 +2,14 @@
 
 Values are compared where the new version words, rounds or places them differently by intention:
 - A number is the same as another one where both round to the same at the coarser one's last digit.
-- Texts of a CSV are compared without the quote that guards them from spreadsheets.
-- A share of step 4 has the interval that step 5 used to compute, the finite-population one.
+- Texts of a CSV are compared without the quote that guards them from spreadsheets, and sentences by their
+  numbers.
+- A share of step 4 has the interval that step 5 used to compute, the finite-population one. What step 5
+  computes from shares it computes from step 4's six digits: one unit in the last place may differ.
 - A method's results on all of its sets are in one file of `cells/`; there was one for each set.
-- A report's values are its elements with `data-csv`; its sentences are not compared.
+- A run of step 6 has another mark, since its result files have another form; versions are not compared.
+- A report's values are its elements with `data-csv`; its own sentences are not compared.
+- The new version may have further columns and further keys.
 """
 
 import csv
@@ -53,6 +57,9 @@ IGNORED = (
 )
 NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 MOVED = {"file", "cells", "ranks_file", "ranks_fingerprint"}  # where a method's file is, in tables and JSON
+IDENTITY = ("cache", "labels", "bank", "templates", "settings")  # of a run, in both versions' words
+SENTENCES = ("caution",)  # columns
+MARKS = ("run of step 6", "versions of step 5")  # rows of the table of provenance
 
 
 class Compared(NamedTuple):
@@ -87,7 +94,7 @@ def files_of(study, root: Path) -> dict[str, Path]:
     """Path in the study -> file."""
     found = {}
     for part, folder in (("cache", study.cache), ("failures", study.failures), ("results", study.results)):
-        for path in (root / folder).rglob("*"):
+        for path in (root / folder).rglob("*") if folder else ():
             name = f"{part}/{path.relative_to(root / folder).as_posix()}"
             if path.is_file() and not any(fnmatch.fnmatch(name, pattern) for pattern in IGNORED):
                 found[name] = path
@@ -101,7 +108,8 @@ def differences_of(kind: str, old: Path, new: Path, old_results: Path) -> list[s
     if kind == "net effects":
         return net_effects(old, new)
     if old.suffix == ".csv":
-        return tables(rows_of(old), rows_of(new))
+        rows = [[row for row in rows_of(path) if row.get("what") not in MARKS] for path in (old, new)]
+        return tables(*rows, derived=old.name == "summary_failures.csv")
     if old.suffix == ".json":
         return values(*(json.loads(path.read_text(encoding="utf-8")) for path in (old, new)))
     if old.suffix == ".xlsx":
@@ -133,14 +141,21 @@ def same_text(first: str, second: str) -> bool:
     return all(map(NUMBER.fullmatch, (first, second))) and same_number(first, second)
 
 
+def one_unit(first: str, second: str) -> bool:
+    """Whether two numbers of as many decimals differ by one in the last of them."""
+    if not all(map(NUMBER.fullmatch, (first, second))):
+        return False
+    decimals = [len(text.partition(".")[2]) for text in (first, second)]
+    return decimals[0] == decimals[1] and round(abs(float(first) - float(second)) * 10 ** decimals[0]) <= 1
+
+
 def values(old: object, new: object, place: str = "") -> list[str]:
-    """Where two JSON values differ; a key that is None on one side may be absent on the other."""
+    """Where two JSON values differ; a key that is None in the old one may be absent in the new one."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
-        for key in dict.fromkeys([*old, *new]):
-            if key not in MOVED:
-                found += values(old.get(key), new.get(key), f"{place}.{key}" if place else key)
-        return found
+        for key in old.keys() - MOVED:
+            found += values(old[key], new.get(key), f"{place}.{key}" if place else key)
+        return sorted(found)
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [text for at in range(len(old)) for text in values(old[at], new[at], f"{place}[{at}]")]
     return [] if old == new else [f"{place}: {short(old)}, now {short(new)}"]
@@ -168,17 +183,18 @@ def workbook(path: Path) -> list[dict[str, str]]:
     return [{str(name): str(cell) for name, cell in zip(head, row, strict=True)} for row in rows]
 
 
-def tables(old: list[dict], new: list[dict], moved: set[str] = frozenset({"file"})) -> list[str]:
-    """Where two tables differ: their rows, or cells of columns. The new one may have further columns."""
+def tables(old: list[dict], new: list[dict], derived: bool = False) -> list[str]:
+    """Where two tables differ: their rows, or cells of columns. `derived`: computed from rounded shares."""
     if len(old) != len(new):
         return [f"{len(old)} rows, now {len(new)}"]
     found = []
-    for column in [name for name in (old[0] if old else {}) if name not in moved]:
+    for column in [name for name in (old[0] if old else {}) if name not in MOVED]:
         if column not in new[0]:
             found.append(f"column {column} is gone")
             continue
         pairs = [(before[column], after[column]) for before, after in zip(old, new, strict=True)]
-        differing = [(before, after) for before, after in pairs if not same_text(before, after)]
+        same = same_text if column not in SENTENCES else same_shown
+        differing = [pair for pair in pairs if not same(*pair) and not (derived and one_unit(*pair))]
         if differing:
             first, now = map(short, differing[0])
             found.append(f"{column} in {len(differing)} rows, first {first}, now {now}")
@@ -195,7 +211,7 @@ def shares(old: Path, new: Path, of_step_5: Path) -> list[str]:
         name = row.get("category") or row["label"]
         if row.get("over", "all") == "all" and name in ends:
             row |= ends[name]
-        elif row.get("over", "all") == "all" and now["low"] != row["low"]:
+        elif row.get("over", "all") == "all":
             # Step 5 left this one out: all that can be said is that the interval became no wider.
             if float(row["low"]) <= float(now["low"]) <= float(now["high"]) <= float(row["high"]):
                 row |= {"low": now["low"], "high": now["high"]}
@@ -207,14 +223,10 @@ def shares(old: Path, new: Path, of_step_5: Path) -> list[str]:
 
 
 def net_effects(old: Path, new: Path) -> list[str]:
-    """The index of net effects; the identity of a run is worded as its own version does."""
-    before = json.loads(old.read_text(encoding="utf-8"))
-    after = json.loads(new.read_text(encoding="utf-8"))
-    for content in (before, after):
-        for key in ("identity", "mark", "versions", "parts", "cells"):
-            content.pop(key, None)
-    for row in after.get("net_effects", []):
-        row.pop("name", None)
+    """The index of net effects."""
+    before, after = (json.loads(path.read_text(encoding="utf-8")) for path in (old, new))
+    before["identity"] = {name: before["identity"][name] for name in IDENTITY}
+    del before["mark"]
     return values(before, after)
 
 
@@ -239,18 +251,17 @@ class Cells:
         found = method and method.on(cell["categories"])
         if found is None:
             return ["the new version lacks it"]
-        return (
-            values(cell, self.as_before(method, found)) if kind == "methods on sets" else self.rows(old, cell)
-        )
+        if kind == "ranks of queries":
+            return self.rows(old, cell)
+        cell["identity"] = {name: cell["identity"][name] for name in IDENTITY}
+        return values(cell, self.as_before(method, found))
 
     @staticmethod
     def as_before(method: results.MethodResult, one: results.SetResult) -> dict:
         """A method on one set in the form of an old cell."""
         whole, own = records.plain(method), records.plain(one)
         changed = own.pop("changed")
-        for key in ("name", "sets", "identity", "queries"):
-            whole.pop(key, None)
-        return whole | own | changed | {"queries": records.plain(method.queries)}
+        return whole | own | changed
 
     def rows(self, old: Path, cell: dict) -> list[str]:
         """The ranks of an old cell's queries, among all that the method ranked."""
@@ -294,20 +305,29 @@ def reports(old: Path, new: Path) -> list[str]:
     """Values that the new report lacks, or shows otherwise."""
     before, after = Page(old).values, Page(new).values
     lost = [" ".join(key) for key in before if key not in after]
+    marks = {(key[0], key[1]) for key, shown in before.items() if shown & set(MARKS)}
     found = [f"{len(lost)} values are gone, first {lost[0]}"] if lost else []
-    for key in before.keys() & after.keys():
+    for key in [key for key in before.keys() & after.keys() if key[:2] not in marks]:
+        same = same_shown if key[2] in SENTENCES else shown_alike
+        # A value may be shown at several places: each of them has to be one of the other page's.
         for text in before[key]:
-            if not any(same_shown(text, now) for now in after[key]):
-                found.append(f"{' '.join(key)}: {short(text)}, now {short(sorted(after[key])[0])}")
+            if not any(same(text, now) for now in after[key]):
+                found.append(f"{' '.join(key)}: {short(text)} is gone")
+        for now in after[key]:
+            if not any(same(text, now) for text in before[key]):
+                found.append(f"{' '.join(key)}: {short(now)} was {short(sorted(before[key])[0])}")
     return sorted(found)
 
 
 def same_shown(first: str, second: str) -> bool:
-    """Whether two texts for readers show the same numbers, or the same words."""
+    """Whether two texts for readers show the same numbers."""
     numbers = [NUMBER.findall(text) for text in (first, second)]
-    if first == second or not numbers[0]:
-        return first == second
     return len(numbers[0]) == len(numbers[1]) and all(map(same_number, *numbers))
+
+
+def shown_alike(first: str, second: str) -> bool:
+    """The same, or the same words where there is no number."""
+    return first == second or (bool(NUMBER.search(first)) and same_shown(first, second))
 
 
 def texts(old: Path, new: Path) -> list[str]:
@@ -318,5 +338,5 @@ def texts(old: Path, new: Path) -> list[str]:
     return [
         f"line {number}: {short(line)}, now {short(now)}"
         for number, (line, now) in enumerate(zip(before, after, strict=True), start=1)
-        if line != now and not (NUMBER.search(line) and same_shown(line, now))
+        if not shown_alike(line, now)
     ]

@@ -53,7 +53,8 @@ content["fingerprints"] |= {
     "annotation_file": hashlib.sha256(annotations.read_bytes()).hexdigest(),
     "images": coco.images_fingerprint(folder / "val2017", content["file_names"]),
 }
-meta_file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\\n", encoding="utf-8")
+text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
+meta_file.write_text(text + "\\n", encoding="utf-8")
 """
 
 
@@ -61,7 +62,7 @@ class Study(NamedTuple):
     """A study, run in the same way by both versions."""
 
     name: str
-    cache: str  # folders, seen from the copy
+    cache: str  # folders, seen from the copy; "" where an earlier study has compared them
     failures: str
     results: str
     steps: list[list[str]]  # what is run by Python, in order; FILL stands for labels made from idx
@@ -88,7 +89,7 @@ def studies(coco_dir: str | None) -> list[Study]:
         Study("photographs", *folders, [*photographs, ["summarize_result.py"]], "summary_net_effects.csv")
     )
     tuned = [*improve, "nnn,words,nnn+words", "--tune", "True", "--result-dir", "final_results/tuned"]
-    found.append(Study("tuned", *folders[:2], "final_results/tuned", [tuned], "net_effects.json"))
+    found.append(Study("tuned", "", "", "final_results/tuned", [tuned], "net_effects.json"))
     return found
 
 

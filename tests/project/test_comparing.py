@@ -61,6 +61,9 @@ def test_a_value_of_the_report_is_found_again(tmp_path):
     old = page("old.html", "32.9 %")
     assert _comparing.reports(old, page("new.html", "32.93%")) == []
     assert _comparing.reports(old, page("new.html", "33.93%")) != []
+    twice = page("twice.html", "32.93%").read_text(encoding="utf-8")
+    (tmp_path / "twice.html").write_text(twice + twice.replace("32.93", "33.93"), encoding="utf-8")
+    assert _comparing.reports(old, tmp_path / "twice.html") != []
     (tmp_path / "none.html").write_text("<p>32.9 %</p>", encoding="utf-8")
     assert _comparing.reports(old, tmp_path / "none.html") == ["1 values are gone, first a.csv 2 share"]
 
