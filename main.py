@@ -213,7 +213,7 @@ def main(team: Team) -> None:
     found = evaluate(cache.load(frozen.meta_file), settings.DEVICE, team)
     say_result(found)
 
-    result_file = data.result_dir / "baseline.json"
+    result_file = data.result_dir / evaluation.BASELINE
     if team.leads:
         records.write(result_file, found)
     print(f"\nWrote {shown(result_file)}")

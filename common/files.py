@@ -67,6 +67,11 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     except filelock.Timeout:
         on_wait()
         lock.acquire()
+    except OSError as error:  # a network's disk whose lock service is down
+        raise UserError(
+            f"{path.parent}/ is on a disk that gives no file locks ({error.strerror}), so two runs could not "
+            "be kept apart: choose a folder on another disk, `--study-dir <folder>`"
+        ) from error
     try:
         yield
     finally:

@@ -73,7 +73,7 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
             raise SettingError(f"{name} = {value!r} in the settings: should be {legal}")
         if name.endswith(FOLDER) and value is not None:
             start = Path.cwd() if name in typed else _start(name, values.get("STUDY_DIR"), typed)
-            values[name] = start / Path(value).expanduser()
+            values[name] = _writable(name, start / Path(value).expanduser())
         elif name == "MODEL_NAME" and name in typed and Path(value).is_dir():  # else a name of the hub
             values[name] = str(Path.cwd() / value)
     record = dataclasses.make_dataclass("Settings", list(kinds.items()), bases=(Settings,), frozen=True)
@@ -85,6 +85,18 @@ def _start(name: str, study: str | Path | None, typed: dict[str, str]) -> Path:
     if study is None or name not in commands.STUDY[1:]:
         return PROJECT_DIR
     return (Path.cwd() if "STUDY_DIR" in typed else PROJECT_DIR) / Path(study).expanduser()
+
+
+def _writable(name: str, path: Path) -> Path:
+    """The path, if results can name it: JSON and CSV files are UTF-8. Raises SettingError otherwise."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        told = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise SettingError(
+            f"{name} = {told}: its name is not valid UTF-8; rename the folder or file"
+        ) from error
+    return path
 
 
 def at_least(least: float, **values: float | None) -> None:

@@ -19,9 +19,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from common import files
 from common.errors import SettingError, UserError
-from common.retrieval import models
+from common.retrieval import models, wiring
 from common.retrieval.models import Source
-from common.settings import one_of
+from common.settings import one_of, shown
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -30,7 +30,6 @@ PROBES = 8  # items that a device or a half precision is checked with before it 
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999, "float16": 0.999}
 # Two paddings of one caption agree to about 1e-7 where the tower ignores padding, and not to 1e-2 elsewhere.
 PADDING_TOLERANCE = 1e-5
-PADDING_PROBES = ("a dog", "two people sit at a small table and eat a pizza with a lot of cheese on it")
 
 
 class Images(NamedTuple):
@@ -87,23 +86,27 @@ class Encoder:
                 batch = next(decoded)
                 bad += batch.bad
                 if batch.pixels:  # {} where no file of the batch decodes
-                    rows.append(self._forward(self.model.get_image_features, batch.pixels))
+                    rows.append(self.image_rows(batch.pixels))
             yield Images(torch.cat(rows) if rows else torch.empty(0), bad)
 
     def encode_texts(self, texts: list[str], batch_size: int) -> torch.Tensor:
         """Texts to rows of length 1: (n, dim) float32 on the CPU. Batches as for images."""
         rows = [
-            self._forward(self.model.get_text_features, self._tokens(texts[start : start + batch_size]))
+            self._forward(self.model.get_text_features, self.tokens(texts[start : start + batch_size]))
             for start in range(0, len(texts), batch_size)
         ]
         return torch.cat(rows)
+
+    def image_rows(self, pixels: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Images as the processor gives them, to rows of length 1: (n, dim) float32 on the CPU."""
+        return self._forward(self.model.get_image_features, pixels)
 
     def lengths(self, texts: list[str]) -> np.ndarray:
         """Tokens of each text, special ones included, before anything is cut off: (n,) int64."""
         ids = self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
         return np.array([len(each) for each in ids], dtype=np.int64)
 
-    def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+    def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
         """A batch of texts as the model reads it, padded no further than its tower needs."""
         padding = "longest" if self.pad_to_longest else "max_length"
         return dict(
@@ -175,9 +178,13 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
     device = _best_device() if device == "auto" else device
     with models.quiet():
         model, tokenizer = _from_folder(source.folder)
+    name = shown(source.folder)
+    wiring.check_weights(model, name)
+    wiring.check_tokenizer(model, tokenizer, name)
     processor = models.image_processor(source)
     encoder = Encoder(model, tokenizer, processor, _max_length(model, tokenizer), pad_to_longest=False)
-    _check_wiring(encoder)
+    wiring.check_features(encoder, name)
+    wiring.check_sight(encoder, name)
     encoder.pad_to_longest = _ignores_padding(encoder)
     if (device, dtype) != ("cpu", "float32"):  # which is the reference itself
         reference = _probe(encoder, images, texts)
@@ -248,11 +255,12 @@ def _from_folder(folder: Path):
     """Model (float32, evaluation mode) and tokenizer of a folder."""
     try:
         # float32 whatever the folder's own precision is: the CPU's rows in float32 are the reference.
-        model, info = AutoModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model, info = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder}: not a model that transformers can read ({reason})") from error
+        raise models.unreadable(folder, error) from error
     if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
         raise UserError(
             f"{folder} holds a {type(model).__name__}: a model of images and texts is needed (CLIP)"
@@ -265,34 +273,6 @@ def _from_folder(folder: Path):
     return model.eval(), tokenizer
 
 
-def _check_wiring(encoder: Encoder) -> None:
-    """Assert that features are what the model itself compares: projecting twice has the right shape too."""
-    texts = list(PADDING_PROBES)
-    image = Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
-    pixels = dict(encoder.processor(images=image, return_tensors="pt"))  # any picture will do
-    try:
-        with torch.inference_mode():
-            whole = encoder.model(**encoder._tokens(texts), **pixels)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the model's tokenizer or image processor does not fit it ({reason})") from error
-    pairs = (
-        (encoder._forward(encoder.model.get_image_features, pixels), getattr(whole, "image_embeds", None)),
-        (encoder.encode_texts(texts, batch_size=2), getattr(whole, "text_embeds", None)),
-    )
-    for ours, theirs in pairs:
-        if theirs is None:
-            raise UserError(
-                f"{type(encoder.model).__name__} does not score images against texts: use a CLIP-like model"
-            )
-        theirs = torch.nn.functional.normalize(theirs.float(), dim=-1)
-        if not torch.allclose(ours, theirs, atol=1e-5):
-            raise UserError(
-                f"{type(encoder.model).__name__}: get_image_features() or get_text_features() does not "
-                "return the vectors that the model itself compares"
-            )
-
-
 def _ignores_padding(encoder: Encoder) -> bool:
     """Whether padding to a batch's longest text leaves the text tower's rows as they are.
 
@@ -302,7 +282,7 @@ def _ignores_padding(encoder: Encoder) -> bool:
     rows = {}
     for encoder.pad_to_longest in (False, True):
         # One at a time, so that the shorter text has no padding at all in the second round.
-        rows[encoder.pad_to_longest] = encoder.encode_texts(list(PADDING_PROBES), batch_size=1)
+        rows[encoder.pad_to_longest] = encoder.encode_texts(list(wiring.TEXTS), batch_size=1)
     return bool((rows[True] - rows[False]).abs().max() < PADDING_TOLERANCE)
 
 

@@ -20,6 +20,9 @@ STUDY_FILE = "1018a8760deaf1fc71be2f1b8da1a1348b9c35994af4322ca2fd795a78abb79c" 
 STUDY_TOLERANCE = 0.15  # points; nothing is sampled, so only numerics and the image backend can differ
 
 
+BASELINE = "baseline.json"
+
+
 class Interval(Record):
     """A value with its 95 % interval, clustered by image."""
 

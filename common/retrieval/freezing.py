@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common import files
+from common import files, records
 from common.errors import UserError, list_rows
-from common.retrieval import cache, coco, encoder, meta, models
+from common.retrieval import cache, coco, encoder, evaluation, meta, models
 from common.retrieval.distributed import Team
-from common.settings import shown
+from common.settings import PROJECT_DIR, shown
 
 
 class Data(NamedTuple):
@@ -107,6 +107,7 @@ def freeze(
     name = models.label(data.model_name)
     stem = meta.stem(len(sample.image_ids), name)
     meta_file = data.cache_dir / f"meta_{stem}.json"
+    refuse_other_baseline(data.result_dir / evaluation.BASELINE, meta_file)
     with _alone_in(data.cache_dir, stem, team, tell):
         # Only the leader looks: a name looked up too early stays missing for a while on a network's disk.
         there = team.gather(team.leads and meta_file.is_file())[0]
@@ -152,6 +153,24 @@ def rows_of(sample: coco.Sample) -> meta.Rows:
     return meta.Rows(
         sample.image_ids, sample.file_names, sample.caption_ids, sample.captions, sample.gt_img_index
     )
+
+
+def refuse_other_baseline(result_file: Path, meta_file: Path) -> None:
+    """Raise UserError where a result of another cache would be overwritten: another model's, say.
+
+    Before anything is encoded. A cache of the same name that was made anew is the same study.
+    """
+    if not result_file.is_file():
+        return
+    earlier = records.read(result_file, evaluation.Baseline, "move it away")
+    named = Path(earlier.cache.meta_file)
+    there = PROJECT_DIR / named
+    elsewhere = there.is_file() and not (meta_file.is_file() and there.samefile(meta_file))
+    if named.name != meta_file.name or elsewhere:
+        raise UserError(
+            f"{shown(result_file)} is the result of another cache, {named}, and would be overwritten. Give "
+            "this study a folder of its own, `--study-dir <folder>`, or move that file away"
+        )
 
 
 def refuse_another(meta_file: Path, identity: Identity) -> None:

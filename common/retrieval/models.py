@@ -16,6 +16,8 @@ from common.errors import UserError
 from common.settings import PROJECT_DIR, shown
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+POINTER = b"version https://git-lfs"
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
 
 
@@ -62,8 +64,28 @@ def origin(model_name: str) -> str:
 
 def image_processor(source: Source):
     """The model's image processor on Pillow: no torchvision needed, and the same pixels everywhere."""
-    with quiet():
-        return AutoImageProcessor.from_pretrained(source.folder, backend="pil")
+    if not any((source.folder / name).is_file() for name in PROCESSORS):
+        raise UserError(
+            f"{shown(source.folder)} lacks {PROCESSORS[0]}, which says how the model wants its pictures: "
+            "fetch it again, with all of its .json files"
+        )
+    try:
+        with quiet():
+            return AutoImageProcessor.from_pretrained(source.folder, backend="pil", trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds here, every one on the folder's content
+        raise unreadable(source.folder, error) from error
+
+
+def unreadable(folder: Path, error: Exception) -> UserError:
+    """What a user reads where transformers refuses a folder's content."""
+    config = files.read_json(folder / "config.json")
+    if "auto_map" in config:
+        return UserError(
+            f"{shown(folder)}: the model needs Python code that comes with it, which this project does not "
+            "run (`auto_map` in config.json): use a model that transformers knows by itself"
+        )
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return UserError(f"{shown(folder)}: not a model that transformers can read ({reason})")
 
 
 def _check_folder(folder: Path, model_name: str) -> None:
@@ -73,13 +95,24 @@ def _check_folder(folder: Path, model_name: str) -> None:
         lacking.append("model.safetensors")
     if lacking:
         raise UserError(f"MODEL_NAME = {model_name}: the folder {folder} lacks {' and '.join(lacking)}")
+    for path in _content(folder):
+        with open(path, "rb") as file:
+            if file.read(len(POINTER)) == POINTER:
+                raise UserError(
+                    f"{shown(path)} is a pointer of Git LFS and not the file itself: run `git lfs pull` in "
+                    "that folder, or fetch the model again"
+                )
 
 
 def _folder_fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of a model folder's files, 40 digits like the hub's commits."""
-    names = sorted({path for pattern in CONFIGURATION + WEIGHTS for path in folder.glob(pattern)})
-    lines = [f"{path.name} {files.file_fingerprint(path)}\n" for path in names]
+    lines = [f"{path.name} {files.file_fingerprint(path)}\n" for path in _content(folder)]
     return files.fingerprint("".join(lines).encode("utf-8"))[:40]
+
+
+def _content(folder: Path) -> list[Path]:
+    """The files of a folder that make the model what it is."""
+    return sorted({path for pattern in CONFIGURATION + WEIGHTS for path in folder.glob(pattern)})
 
 
 def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:

@@ -451,3 +451,16 @@ def test_the_real_photographs_through_a_model_of_full_size(coco_dir, tmp_path):
     found = cache.load(meta.find(tmp_path / "cache"))
     assert tuple(found.img.shape) == (600, 512) and tuple(found.txt.shape) == (3000, 512)
     assert "R@1 is at chance" in out
+
+
+def test_the_result_of_another_model_is_never_overwritten(run_script, options, tmp_path, tiny_clip_folder):
+    """Nor that of another number of images: both are refused before anything is encoded."""
+    assert run_script("main.py", *arguments(options))[0] == 0
+    result = tmp_path / "results" / "baseline.json"
+    before = result.read_bytes()
+    other = shutil.copytree(tiny_clip_folder, tmp_path / "othermodel")
+    for changed in ({"model_name": other}, {"num_images": 3}, {"cache_dir": tmp_path / "elsewhere"}):
+        status, out, err = run_script("main.py", *arguments(options, **changed))
+        assert status == 1 and "would be overwritten" in err and "--study-dir" in err, changed
+        assert "Encoding" not in out and result.read_bytes() == before
+    assert run_script("main.py", *arguments(options))[0] == 0, "the same study again"

@@ -69,6 +69,39 @@ def tiny_siglip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_siglip_of_the_hub(folder: Path, seed: int = 0) -> Path:
+    """A SigLIP laid out as the hub ships it: `SiglipTokenizer` and its spiece.model, no tokenizer.json."""
+    import sentencepiece
+
+    folder.mkdir(parents=True)
+    text = " ".join(WORDS) + " a red bus and two small dogs on a long street"
+    (folder / "text.txt").write_text("\n".join([text] * 20), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"),
+        model_prefix=str(folder / "spiece"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        pad_id=-1,
+        bos_id=-1,
+        eos_id=1,
+        unk_id=2,
+        minloglevel=2,
+    )
+    for name in ("text.txt", "spiece.vocab"):
+        (folder / name).unlink()
+    torch.manual_seed(seed)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text_config = {**size, "vocab_size": 100, "max_position_embeddings": 16, "projection_size": 32}
+    config = SiglipConfig(text_config=text_config, vision_config={**size, "image_size": 32, "patch_size": 8})
+    SiglipModel(config).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    content = {"tokenizer_class": "SiglipTokenizer", "do_lower_case": True, "model_max_length": 16}
+    content |= {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
+    content["model_input_names"] = ["input_ids"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
 def tiny_chinese_clip(folder: Path, seed: int = 0) -> Path:
     """A Chinese-CLIP: a BERT text tower with an attention mask."""
     torch.manual_seed(seed)
