@@ -16,11 +16,11 @@ def context(browser):
 
 @pytest.fixture
 def visit(context, tmp_path):
-    """Open a page in this person's browser, written with the given annotator, sample and language."""
+    """Open a page in this person's browser, written for an annotator and a sample, with items."""
 
-    def open_page(annotator: str = "A", sample: str = "1" * 16, language: str = "en"):
+    def open_page(annotator: str = "A", sample: str = "1" * 16, language: str = "en", shown=None):
         path = tmp_path / f"annotate_{annotator}_{sample}_{language}.html"
-        path.write_bytes(page.html(annotator, items(), photos(), sample, language))
+        path.write_bytes(page.html(annotator, shown or items(), photos(), sample, language))
         tab = context.new_page()
         tab.errors = []
         tab.on("pageerror", lambda error: tab.errors.append(str(error)))
