@@ -163,7 +163,7 @@ def say_shares(rows: list[shares.CategoryShare], waiting: int) -> None:
 
 
 def say_agreement(measured: levels.Measured) -> None:
-    """The agreement on the seven categories, in one line."""
+    """The agreement on the categories, in one line."""
     # The first three are over all raters with any number of ratings; the files have all, with cautions.
     percent, alpha, ac1 = measured[levels.CATEGORY][:3]
     if percent.value is None:
@@ -171,9 +171,8 @@ def say_agreement(measured: levels.Measured) -> None:
         return
     named = (("percent", percent), ("alpha", alpha), ("AC1", ac1))
     values = ", ".join(f"{name} {in_words(estimate)}" for name, estimate in named)
-    print(
-        f"Agreement of {percent.raters} on {say.items(percent.n_items, 'item')} (seven categories): {values}"
-    )
+    which = say.items(len(CATEGORY_NAMES), "category", "categories")
+    print(f"Agreement of {percent.raters} on {say.items(percent.n_items, 'item')} ({which}): {values}")
     if alpha.caution:
         print(f"  Caution: {alpha.caution}")
 

@@ -7,15 +7,18 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const texts = data.texts;
 const byIdx = new Map(data.items.map((item, position) => [item.idx, { ...item, position }]));
 const element = (id) => document.getElementById(id);
-const RUNS = /^'*[=+\-@\t]/; // what a spreadsheet would take for a formula, as in the sheets
 const IDLE = 60; // seconds without a key or a click after which the clock stands still
+const SETTLE = 300; // milliseconds that an item is on screen before a key can label it
+const FOLD_AFTER = 10; // labeled items after which the definitions fold by themselves
 
 // ---- state: labels by idx, where we are, and a revision that only ever grows
 
 const blankLabel = () => ({ category: "", ambiguous_subtype: "", note: "", skipped: false });
 const state = { revision: 0, exported: 0, seconds: 0, position: 0, labels: {} };
-const past = []; // for undo: {position, labels: {idx: label before}}
+const past = [], future = []; // to undo and to redo: {position, labels: {idx: label before}}
 let lastActivity = Date.now();
+let shows = 0, shownAt = Infinity; // when both pictures of the item were there to be seen
+let waiting = null; // for a subtype: {moves: whether the page goes on then, since}
 
 function labelOf(idx) {
   return state.labels[idx] ?? blankLabel();
@@ -29,6 +32,7 @@ function change(changes, undoable = true) {
   if (undoable) {
     const labels = Object.fromEntries(Object.keys(changes).map((idx) => [idx, labelOf(idx)]));
     past.push({ position: state.position, labels });
+    future.length = 0;
   }
   for (const [idx, label] of Object.entries(changes)) state.labels[idx] = label;
   state.revision += 1;
@@ -81,7 +85,7 @@ function restore() {
   if (kept === null) return say(texts.said_fresh);
   try {
     adopt(JSON.parse(kept));
-    say(texts.said_restored, { done: doneCount() });
+    say(texts.said_restored + foldByItself(), { done: doneCount() });
   } catch {
     try {
       localStorage.setItem(data.storage_key + ":damaged", kept);
@@ -99,9 +103,15 @@ function fill(text, values = {}) {
 }
 
 // What happened, seen and spoken; `heard` follows it for screen readers alone, since the eye sees the item.
-function say(text, values = {}, heard = "") {
+// `kind`: "ask" and "warn" stand out.
+function say(text, values = {}, heard = "", kind = "") {
+  element("said").dataset.kind = kind;
   element("said_text").textContent = fill(text, values);
   element("said_item").textContent = heard;
+}
+
+function warn(text, values = {}, heard = "") {
+  say(text, values, heard, "warn");
 }
 
 function itemSpoken() {
@@ -141,7 +151,18 @@ function showItem() {
   showPhoto(element("gt"), item.gt);
   showPhoto(element("pred"), item.pred);
   element("note").value = labelOf(item.idx).note;
+  waiting = null;
+  // A key that comes before anybody can have seen the item must not label it.
+  const serial = (shows += 1);
+  shownAt = Infinity;
+  Promise.allSettled(["gt", "pred"].map((side) => element(side).decode())).then(() => {
+    if (serial === shows) shownAt = performance.now();
+  });
   showState();
+}
+
+function justNow(time) {
+  return performance.now() - time < SETTLE;
 }
 
 function showState() {
@@ -150,11 +171,12 @@ function showState() {
   for (const button of document.querySelectorAll("[data-category]")) {
     button.setAttribute("aria-pressed", String(button.dataset.category === label.category));
   }
-  const barred = label.category !== "" && label.category !== data.ambiguous;
+  const barred = label.category !== data.ambiguous;
   for (const button of document.querySelectorAll("[data-subtype]")) {
     button.setAttribute("aria-pressed", String(button.dataset.subtype === label.ambiguous_subtype));
     button.setAttribute("aria-disabled", String(barred));
   }
+  element("subtypes").classList.toggle("waiting", waiting !== null);
   const part = (name) => data.items.filter((other) => other.part === name).length;
   element("position").textContent = fill(texts.position, { n: state.position + 1, total: data.items.length });
   element("done").textContent = fill(texts.done_count, counts());
@@ -201,88 +223,5 @@ function goUnlabelled() {
   const position = unlabelledAfter(state.position);
   if (position === undefined) say(texts.said_all_done, counts());
   else go(position);
-}
-
-// ---- labelling
-
-function setCategory(name) {
-  const { idx } = data.items[state.position];
-  const before = labelOf(idx);
-  if (before.category === name) return afterLabel(before, name !== data.ambiguous);
-  const subtype = name === data.ambiguous ? before.ambiguous_subtype : "";
-  change({ [idx]: { ...before, category: name, ambiguous_subtype: subtype, skipped: false } });
-  showState();
-  afterLabel(before, name !== data.ambiguous);
-}
-
-function setSubtype(name) {
-  const { idx } = data.items[state.position];
-  const before = labelOf(idx);
-  if (before.category && before.category !== data.ambiguous) {
-    const { key } = data.categories.find((label) => label.name === data.ambiguous);
-    return say(texts.said_subtype_only, { key });
-  }
-  change({ [idx]: { ...before, category: data.ambiguous, ambiguous_subtype: name, skipped: false } });
-  showState();
-  afterLabel(before.ambiguous_subtype ? before : blankLabel(), true);
-}
-
-// After the first label of an item the page moves on; a label that is changed later stays in view.
-function afterLabel(before, complete) {
-  const label = labelOf(data.items[state.position].idx);
-  const title = (labels, name) => labels.find((each) => each.name === name)?.title;
-  const shown = [title(data.categories, label.category), title(data.subtypes, label.ambiguous_subtype)];
-  const said = fill(texts.said_label, { ...counts(), label: shown.filter(Boolean).join(", ") });
-  if (!complete && !label.ambiguous_subtype) {
-    return say(texts.said_subtype_next, { keys: data.subtypes.map(({ key }) => key).join(" / ") });
-  }
-  if (doneCount() === data.items.length) return say(said + " " + fill(texts.said_all_done, counts()));
-  if (before.category || !complete || !element("advance").checked) return say(said);
-  go(unlabelledAfter(state.position), false);
-  say(said, {}, itemSpoken());
-}
-
-function clearLabel() {
-  const { idx } = data.items[state.position];
-  change({ [idx]: { ...labelOf(idx), category: "", ambiguous_subtype: "" } });
-  showState();
-  say(texts.said_cleared);
-}
-
-function skip() {
-  const { idx } = data.items[state.position];
-  if (!labelOf(idx).category) change({ [idx]: { ...labelOf(idx), skipped: true } });
-  const position = unlabelledAfter(state.position);
-  if (position === undefined) return say(texts.said_all_done, counts());
-  go(position, false);
-  say(texts.said_skipped, {}, itemSpoken());
-}
-
-function undo() {
-  const last = past.pop();
-  if (!last) return say(texts.said_nothing_to_undo);
-  change(last.labels, false);
-  go(last.position, false);
-  say(texts.said_undone, {}, itemSpoken());
-}
-
-let noteBefore = null;
-
-function noteBegun() {
-  const { idx } = data.items[state.position];
-  noteBefore = { idx, label: labelOf(idx) };
-}
-
-function noteTyped() {
-  const { idx } = data.items[state.position];
-  change({ [idx]: { ...labelOf(idx), note: element("note").value } }, false);
-}
-
-function noteLeft() {
-  if (noteBefore && noteBefore.label.note !== labelOf(noteBefore.idx).note) {
-    const before = { ...labelOf(noteBefore.idx), note: noteBefore.label.note };
-    past.push({ position: byIdx.get(noteBefore.idx).position, labels: { [noteBefore.idx]: before } });
-  }
-  noteBefore = null;
 }
 

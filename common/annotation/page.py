@@ -5,6 +5,7 @@ page.css, SCRIPTS, page_texts.json). Captions travel as JSON, in which no charac
 """
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +14,15 @@ from markupsafe import Markup
 from common.errors import SettingError, UserError
 from common.html import digest, encoded, environment
 from common.labels import sheets, spellings
-from common.labels.taxonomy import CATEGORIES, LANGUAGES, PRECEDENCE, SUBTYPES, Label
+from common.labels.taxonomy import AMBIGUOUS, CATEGORIES, LANGUAGES, PRECEDENCE, SUBTYPES, Label
 
 HERE = Path(__file__).parent
 TEXTS = json.loads((HERE / "page_texts.json").read_text(encoding="utf-8"))
-# One script in three files: what is shown and labeled, CSV out and in, keys and clicks. Joined in this order.
-SCRIPTS = ("page.js", "page_csv.js", "page_keys.js")
+# One script in four files: what is shown, labels, CSV out and in, keys and clicks. Joined in this order.
+SCRIPTS = ("page.js", "page_labels.js", "page_csv.js", "page_keys.js")
 MAX_BYTES = 25_000_000  # of a page
 PHOTO_BYTES = 12_000, 75_000  # of a photograph: fewer show too little to judge by, more show nothing new
+TAXONOMY = "common/labels/taxonomy.py"
 OWN = "own"  # part of an item that one annotator alone labels
 
 
@@ -46,6 +48,7 @@ ACTIONS = (
     *(("next_unlabelled", Key("N", "n")), ("clear", Key("X", "x")), ("undo", Key("Z", "z"))),
     *(("load", Key("L", "l")), ("export", Key("E", "e")), ("help", Key("?", "?"))),
 )
+FURTHER_KEYS = ("m", "g", "r", "y", "c", "h")  # note, the two pictures, redo, compact; h is help, too
 
 
 def photo_bytes(n_items: int) -> int:
@@ -75,8 +78,9 @@ def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: st
     """
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r} is none of {LANGUAGES}")
-    content = _content(annotator, items, photos, sample, language)
-    texts = TEXTS[language]
+    check_keys()
+    texts = _texts(annotator, language)
+    content = _content(annotator, items, photos, sample, language) | {"texts": texts}
     script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     css = (HERE / "page.css").read_text(encoding="utf-8")
     template = environment(HERE).get_template("page.html.j2")
@@ -85,7 +89,6 @@ def html(annotator: str, items: list[Item], photos: dict[int, bytes], sample: st
         n_items=len(items),
         texts=texts,
         heading=texts["heading"].format(name=annotator),
-        rules=_rules(annotator, language),
         actions=ACTIONS,
         policy=_policy(script, css),
         script=Markup(script),
@@ -109,7 +112,7 @@ def _content(annotator: str, items: list[Item], photos: dict[int, bytes], sample
         "columns": sheets.COLUMNS,
         "items": [item._asdict() for item in items],
         "photos": {row: encoded(jpeg) for row, jpeg in photos.items()},
-        "ambiguous": "Ambiguous",
+        "ambiguous": AMBIGUOUS,
         "categories": [_shown(label, language) for label in CATEGORIES],
         "subtypes": [_shown(label, language) for label in SUBTYPES],
         "spellings": {
@@ -117,7 +120,6 @@ def _content(annotator: str, items: list[Item], photos: dict[int, bytes], sample
             "subtypes": spellings.SUBTYPE_TABLE,
             "columns": spellings.COLUMN_TABLE,
         },
-        "texts": TEXTS[language],
     }
 
 
@@ -131,16 +133,43 @@ def _shown(label: Label, language: str) -> dict:
     }
 
 
-def _rules(annotator: str, language: str) -> list[str]:
-    """The rules of the guide, in short, with the precedence in the reader's words."""
+def _texts(annotator: str, language: str) -> dict:
+    """The page's words in a language, with what the taxonomy says in them. The script fills in the rest."""
     titles = {label.name: label.title(language) for label in CATEGORIES}
-    arrow = "、" if language == "zh" else ", "
-    precedence = arrow.join(titles[name] for name in PRECEDENCE)
-    values = {"{precedence}": precedence, "{file}": export_name(annotator)}
-    rules = TEXTS[language]["rules"]
-    for name, value in values.items():
-        rules = [rule.replace(name, value) for rule in rules]
-    return rules
+    comma = "、" if language == "zh" else ", "
+    values = {
+        "precedence": comma.join(titles[name] for name in PRECEDENCE),
+        "ambiguous": titles[AMBIGUOUS],
+        "ambiguous_key": next(label.key for label in CATEGORIES if label.name == AMBIGUOUS),
+        "category_keys": in_a_row([label.key for label in CATEGORIES], language),
+        "subtype_keys": " / ".join(label.key for label in SUBTYPES),
+        "file": export_name(annotator),
+    }
+
+    def filled(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda field: values.get(field[1], field[0]), text)
+
+    words = TEXTS[language].items()
+    return {name: filled(text) if isinstance(text, str) else list(map(filled, text)) for name, text in words}
+
+
+def in_a_row(keys: list[str], language: str) -> str:
+    """Keys in words: `1 to 7`; where they aren't digits in a row, all of them."""
+    digits = [str(number) for number in range(1, len(keys) + 1)]
+    if keys == digits and len(keys) > 2:
+        return f"{keys[0]} {'到' if language == 'zh' else 'to'} {keys[-1]}"
+    return ("、" if language == "zh" else ", ").join(keys)
+
+
+def check_keys() -> None:
+    """Raise UserError where a label's key is none, or is taken by the page or by another label."""
+    owners = {key.cap: action for action, key in ACTIONS} | dict.fromkeys(FURTHER_KEYS, "the page")
+    for label in (*CATEGORIES, *SUBTYPES):
+        wrong = "" if re.fullmatch("[0-9a-z]", label.key) else "should be a digit or a small letter"
+        wrong = f"is taken by {owners[label.key]}" if label.key in owners else wrong
+        if wrong:
+            raise UserError(f"the key {label.key!r} of {label.name} {wrong}: change it in {TAXONOMY}")
+        owners[label.key] = label.name
 
 
 def _policy(script: str, css: str) -> str:

@@ -5,8 +5,12 @@ function cell(value) {
   return /[",;\t\r\n]|^\s|\s$/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
 
+// The same texts are guarded as in common/files.py: what a spreadsheet would take for a formula, no numbers.
+const RUNS = /^'*[=+\-@\t]/;
+const NUMBER = /^[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?$/u;
+
 function guarded(text) {
-  return RUNS.test(text) ? "'" + text : text;
+  return RUNS.test(text) && !NUMBER.test(text) ? "'" + text : text;
 }
 
 function unguarded(text) {
@@ -39,7 +43,7 @@ function exportFile() {
 
 // ---- loading a sheet: an export, or one that was filled in a spreadsheet and saved as CSV
 
-// The same characters play no part here as in common/spellings.py; a test compares the two.
+// The same characters play no part here as in common/labels/spellings.py; a test compares the two.
 const NO_PART = /[\s\-_/\\.'"`´‘’“”\u00ad\u200b-\u200f\u2010-\u2015\u2212\u2060\ufeff]+/g;
 
 function squeezed(text) {
@@ -47,7 +51,7 @@ function squeezed(text) {
 }
 
 function plain(text) {
-  return text.split(/\s+/).filter(Boolean).join(" ");
+  return text.normalize("NFC").split(/\s+/).filter(Boolean).join(" ");
 }
 
 function sameCaption(written, caption) {
@@ -175,7 +179,7 @@ function take({ taken, refused, blank, revision }, name) {
 }
 
 function report(name, summary, rows = []) {
-  element("load_title").textContent = fill(texts.load_title, { file: name });
+  element("load_title").textContent = fill(texts.load_title, { loaded: name });
   element("load_summary").textContent = summary;
   const shown = rows.slice(0, 20);
   if (rows.length > 20) shown.push(fill(texts.load_more, { n: rows.length - 20 }));

@@ -18,8 +18,8 @@ const actions = {
   load: () => element("file").click(), export: exportFile, help: () => element("help_dialog").showModal(),
 };
 const keys = {
-  arrowleft: actions.previous, arrowright: actions.next, s: skip, n: goUnlabelled, x: clearLabel, z: undo,
-  l: actions.load, e: exportFile, "?": actions.help, h: actions.help,
+  arrowleft: actions.previous, arrowright: actions.next, s: skip, n: goUnlabelled, x: clearLabel, z: undo, y: redo,
+  l: actions.load, e: exportFile, "?": actions.help, h: actions.help, c: toggleCompact,
   home: () => go(0), end: () => go(data.items.length - 1),
   m: () => element("note").focus(), g: () => enlarge("gt"), r: () => enlarge("pred"),
 };
@@ -67,6 +67,7 @@ for (const button of document.querySelectorAll(".close")) {
 element("gt_photo").addEventListener("click", () => enlarge("gt"));
 element("pred_photo").addEventListener("click", () => enlarge("pred"));
 element("large").addEventListener("click", () => element("large_dialog").close());
+element("compact").addEventListener("change", toggleCompact);
 element("note").addEventListener("focus", noteBegun);
 element("note").addEventListener("input", noteTyped);
 element("note").addEventListener("blur", noteLeft);
@@ -97,5 +98,6 @@ setInterval(() => {
   showTime();
 }, 1000);
 
+restoreFolded();
 restore();
 showItem();

@@ -113,6 +113,8 @@ def left_out(
             reasons[recipe.name] = (
                 "there are no labels of clear failures yet: run `python merge_assignments.py`"
             )
+        elif recipe.uses_category and (lacking := prompts.lacking(study.labels.values())):
+            reasons[recipe.name] = lacking
     return reasons
 
 

@@ -5,9 +5,11 @@ behind a colon, a full stop or a question mark. None changes the caption, and al
 longer than the model reads is cut off at its end, where the caption is.
 """
 
+from collections.abc import Iterable
+
 import torch
 
-from common.labels.taxonomy import CLEAR_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORIES
 
 POOLINGS = ("mean", "max", "logsumexp")
 
@@ -24,84 +26,19 @@ GENERAL = (
     "Caption: {}",
 )
 
-# Each set calls attention to what its category gets wrong. Which one a query needs is known only once it has
-# failed and somebody has said why: these are an oracle's.
-OF_CATEGORY = {
-    "Attribute": (
-        "The colours fit: {}",
-        "Look at the colour. {}",
-        "Look at the size. {}",
-        "What colour is it? {}",
-        "What is it like? {}",
-        "Each adjective fits: {}",
-        "How things look: {}",
-        "Material and shape: {}",
-        "True to the detail: {}",
-        "Big, small, red, blue: {}",
-    ),
-    "Action": (
-        "What is being done: {}",
-        "What is going on? {}",
-        "Look at the action. {}",
-        "Something happens: {}",
-        "Who does what: {}",
-        "In the act: {}",
-        "A moving moment: {}",
-        "The verb matters: {}",
-        "What they do: {}",
-        "Pose and movement: {}",
-    ),
-    "Count": (
-        "The number fits: {}",
-        "Count them. {}",
-        "How many? {}",
-        "Exactly this many: {}",
-        "No more, no fewer: {}",
-        "The number matters: {}",
-        "One by one: {}",
-        "Alone or in a group: {}",
-        "One, two, three: {}",
-        "All of them, counted: {}",
-    ),
-    "Context": (
-        "The place fits: {}",
-        "Look at the place. {}",
-        "Where is this? {}",
-        "The background: {}",
-        "Indoors or outdoors: {}",
-        "By day or by night: {}",
-        "All around it: {}",
-        "The setting matters: {}",
-        "A view of the place: {}",
-        "The surroundings: {}",
-    ),
-    "Spatial": (
-        "Where things are: {}",
-        "Left or right: {}",
-        "Look where it is. {}",
-        "Above or below: {}",
-        "What is next to what: {}",
-        "In front or behind: {}",
-        "The layout: {}",
-        "Where is each thing? {}",
-        "The position matters: {}",
-        "Side by side or apart: {}",
-    ),
-    "Object": (
-        "What is in it: {}",
-        "Look at the things. {}",
-        "These very things: {}",
-        "Which things are there? {}",
-        "None is missing: {}",
-        "The noun matters: {}",
-        "All that is named: {}",
-        "The objects: {}",
-        "What kind of thing? {}",
-        "This and nothing else: {}",
-    ),
-}
-assert set(OF_CATEGORY) == set(CLEAR_NAMES)
-MOST = len(GENERAL)  # templates there are of each set
+MOST = len(GENERAL)  # templates of a whole set
+# Which set a query needs is known only once it has failed and somebody has said why: these are an oracle's.
+OF_CATEGORY = {label.name: label.templates for label in CATEGORIES if label.templates}
+
+
+def lacking(categories: Iterable[str]) -> str:
+    """Which of these categories has no whole set of templates, and where to add it; "" where all have one."""
+    named = set(categories)
+    for label in CATEGORIES:
+        n = len(label.templates)
+        if label.name in named and label.name != AMBIGUOUS and n < MOST:
+            return f"{label.name} has {n or 'no'} templates in common/labels/taxonomy.py: add {MOST - n}"
+    return ""
 
 
 def filled(templates: tuple[str, ...], caption: str) -> list[str]:

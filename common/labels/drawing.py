@@ -54,11 +54,15 @@ def deal(order: list[int], design: Design) -> dict[str, list[int]]:
     own = dict.fromkeys(design.ANNOTATORS, design.PER_ANNOTATOR)
     sizes = {OVERLAP: design.OVERLAP_SIZE, **own, BACKUP: design.BACKUP_SIZE}
     total = sum(sizes.values())
+    if not order:
+        raise UserError(
+            "every caption has its own image first (R@1 is 100%), so there is no failure to label or to "
+            "explain. Freeze more images, or harder ones: raise NUM_IMAGES of main.py or take another dataset"
+        )
     if total > len(order):
         raise UserError(
             f"SAMPLE_SIZE + BACKUP_SIZE = {design.SAMPLE_SIZE} + {design.BACKUP_SIZE} = {total} failures are "
-            f"to be drawn, but there are {len(order)}: lower OVERLAP_SIZE, PER_ANNOTATOR or BACKUP_SIZE "
-            "(and SAMPLE_SIZE)"
+            f"to be drawn, but there are {len(order)}. What fits: {_fitting(len(order), total, design)}"
         )
     parts, start = {}, 0
     for part, size in sizes.items():
@@ -66,6 +70,19 @@ def deal(order: list[int], design: Design) -> dict[str, list[int]]:
             parts[part] = order[start : start + size]
         start += size
     return parts
+
+
+def _fitting(n: int, total: int, design: Design) -> str:
+    """Options that draw at most `n` failures, dealt in about the proportions of a design of `total`."""
+    names = len(design.ANNOTATORS)
+    overlap, each, backup = (
+        size * n // total for size in (design.OVERLAP_SIZE, design.PER_ANNOTATOR, design.BACKUP_SIZE)
+    )
+    if not overlap and not each:  # a handful: everybody labels all of them
+        overlap, backup = n, 0
+    sizes = {"sample": overlap + each * names, "overlap": overlap, "per-annotator": each, "backup": backup}
+    options = (f"--{name}{'' if name == 'per-annotator' else '-size'} {size}" for name, size in sizes.items())
+    return " ".join(options)
 
 
 def write_samples(path: Path, failures: list[Failure]) -> None:

@@ -1,5 +1,6 @@
-"""The one table of how people write the labels, and what each spelling counts as.
+"""How people write the labels and the columns of a sheet, and what each spelling counts as.
 
+Spellings of labels stand in their entries of the taxonomy; here they become one table.
 A cell is compared after `squeezed`: case, white space, hyphens, underscores, slashes, dots and quotes play
 no part, so `near_duplicate`, `Near-Duplicate` and ` near duplicate ` are one spelling and need one entry.
 A spelling that is not in the table is never guessed at: the reader names the nearest label, a person decides.
@@ -12,58 +13,6 @@ import unicodedata
 
 from common.labels import taxonomy
 
-# Long and Chinese names come from the taxonomy; these are the further ones. Only spellings that can mean
-# nothing else belong here: "number" or "place" would be a guess at what the annotator had in mind.
-FURTHER_CATEGORY_SPELLINGS = {
-    "Ambiguous": (
-        *("Ambiguity", "Ambig", "Ambigous", "Ambigious", "Ambiguos", "Ambiguious", "Ambigiuous", "Ambiguius"),
-        *("Ambigouus", "Ambigiguous", "Amibguous", "Ambguous", "Abmiguous", "模糊", "有歧义"),
-    ),
-    "Attribute": (
-        *("Attributes", "Attribut", "Atribute", "Attibute", "Attrbute", "Attribue", "Attirbute", "Atrribute"),
-        *("Atttribute", "Attribute Bind", "Attributes Binding", "Attribute Bindings", "属性"),
-    ),
-    "Action": (
-        *("Actions", "Acton", "Actoin", "Acion", "Acction", "Aktion", "Interaction", "Interactions"),
-        *("Action Interactions", "动作", "交互"),
-    ),
-    "Count": (
-        *(
-            "Counts",
-            "Counting",
-            "Plurality",
-            "Conut",
-            "Coutn",
-            "Cuont",
-            "Counting Plural",
-            "Countng",
-            "Couting",
-        ),
-        *("计数", "数量"),
-    ),
-    "Context": (
-        *("Contexts", "Contex", "Contxt", "Conext", "Cotext", "Contextt", "Scene", "Scenes", "场景", "背景"),
-    ),
-    "Spatial": (
-        *("Spatial Relations", "Spatial Relationship", "Sptial", "Spacial", "Spatail", "Spatal", "Spatical"),
-        *("Spatiel", "Spatioal", "Saptial", "Spartial", "空间"),
-    ),
-    "Object": (
-        *("Objects", "Objet", "Obejct", "Ojbect", "Objcet", "Objekt", "Obect", "Objct", "Object Confusions"),
-        *("物体", "对象混淆"),
-    ),
-}
-FURTHER_SUBTYPE_SPELLINGS = {
-    "underspecified": (
-        *("Under-specified", "Underspecification", "Underspecifed", "Underspecifie", "Underspecfied"),
-        *("Underspecifid", "Undersepcified", "Underspecificed", "Underpecified", "Underspecified captions"),
-        *("描述不充分",),
-    ),
-    "nearduplicate": (
-        *("Near-duplicate", "Near duplicates", "Near-duplicate images", "Near dup", "Near dupe"),
-        *("Nearduplicat", "Near-dupicate", "Near-duplciate", "Near-dublicate", "Neer duplicate", "近重复"),
-    ),
-}
 # Sheet columns that users rename. A column counts by its squeezed name; the sheets' own names need no entry.
 COLUMN_SPELLINGS = {
     "idx": ("index", "caption idx", "caption index", "编号", "序号"),
@@ -85,17 +34,15 @@ def squeezed(text: str) -> str:
     return _NO_PART.sub("", unicodedata.normalize("NFKC", text)).casefold()
 
 
-def _table(labels: tuple[taxonomy.Label, ...], further: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Squeezed spelling -> the label's name in files."""
-    table = {}
-    for label in labels:
-        for spelling in (label.name, label.long_name, label.chinese_name, *further[label.name]):
-            table[squeezed(spelling)] = label.name
-    return table
+def _table(labels: tuple[taxonomy.Label, ...]) -> dict[str, str]:
+    """Squeezed spelling -> the label's name in files. A label's own name is always its own."""
+    table = {squeezed(text): label.name for label in labels for text in label.spellings}
+    table |= {squeezed(text): label.name for label in labels for text in label.names}
+    return table | {squeezed(label.name): label.name for label in labels}
 
 
-CATEGORY_TABLE = _table(taxonomy.CATEGORIES, FURTHER_CATEGORY_SPELLINGS)
-SUBTYPE_TABLE = _table(taxonomy.SUBTYPES, FURTHER_SUBTYPE_SPELLINGS)
+CATEGORY_TABLE = _table(taxonomy.CATEGORIES)
+SUBTYPE_TABLE = _table(taxonomy.SUBTYPES)
 COLUMN_TABLE = {
     squeezed(spelling): column
     for column, further in COLUMN_SPELLINGS.items()

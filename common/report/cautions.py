@@ -92,7 +92,7 @@ def of_labels(labels: Labels) -> list[str]:
 
 
 def of_agreement(by_level: dict[str, list[Estimate]]) -> list[str]:
-    """Weak or unknown agreement on the seven categories, and what each coefficient's own caution says.
+    """Weak or unknown agreement on the categories, and what each coefficient's own caution says.
 
     by_level: level -> coefficients.
     """
@@ -109,7 +109,7 @@ def of_agreement(by_level: dict[str, list[Estimate]]) -> list[str]:
     if alpha is not None and alpha < GOOD:
         grade = "weak" if alpha <= WEAK else "moderate"
         said.append(
-            f"Agreement on the seven categories is {grade} (alpha {say.coefficient(alpha)}, below "
+            f"Agreement on the categories is {grade} (alpha {say.coefficient(alpha)}, below "
             f"{say.coefficient(GOOD)}): the category depends on who labelled it."
         )
     for level, coefficients in overall.items():

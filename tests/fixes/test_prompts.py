@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from common.fixes import prompts
-from common.labels.taxonomy import CLEAR_NAMES
+from common.labels.taxonomy import CATEGORIES, CLEAR_NAMES, Label
 
 
 def rows(*shape, seed=0):
@@ -14,7 +14,7 @@ def rows(*shape, seed=0):
 
 
 def test_templates_differ_and_keep_the_caption_whole():
-    assert set(prompts.OF_CATEGORY) == set(CLEAR_NAMES)
+    assert prompts.lacking(CLEAR_NAMES) == ""
     caption = " A man's {hat} is red, isn't it?\nYes. "
     for templates in (prompts.GENERAL, *prompts.OF_CATEGORY.values()):
         assert len(set(templates)) == prompts.MOST
@@ -22,6 +22,16 @@ def test_templates_differ_and_keep_the_caption_whole():
             assert text.count(caption.strip()) == 1 and text != caption.strip()
             before = text[: text.index(caption.strip())]
             assert before == "" or before.rstrip()[-1] in ':.?"', "a full sentence can't stand there"
+
+
+@pytest.mark.parametrize(("n", "words"), [(0, "no templates"), (3, "3 templates"), (9, "9 templates")])
+def test_a_category_without_a_whole_set_is_named(monkeypatch, n, words):
+    new = Label("Text", "Text", "8", "A word.", templates=tuple(f"{k}: {{}}" for k in range(n)))
+    monkeypatch.setattr(prompts, "CATEGORIES", (*CATEGORIES, new))
+    assert prompts.lacking([*CLEAR_NAMES, "Ambiguous"]) == ""
+    assert (
+        prompts.lacking(["Text"]) == f"Text has {words} in common/labels/taxonomy.py: add {prompts.MOST - n}"
+    )
 
 
 def test_mean_pooling_ranks_as_the_averaged_embedding():

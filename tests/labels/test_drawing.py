@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 
 import numpy as np
 import pytest
@@ -53,9 +54,38 @@ def test_failures_are_dealt_from_the_front():
     assert drawing.deal(list(range(9)), design(0, 2, 0, "A")) == {"A": [0, 1]}
 
 
-def test_too_few_failures_are_counted():
-    with pytest.raises(UserError, match=r"8 \+ 4 = 12 failures are to be drawn, but there are 11"):
-        drawing.deal(list(range(11)), design(4, 2, 4, "AB"))
+@pytest.mark.parametrize(
+    ("n", "sizes", "fitting"),
+    [
+        (11, (4, 2, 4, "AB"), (3, 1, 3)),
+        (100, (50, 50, 40, "ABC"), (20, 20, 16)),
+        (3, (50, 50, 40, "ABC"), (3, 0, 0)),
+        (1, (0, 50, 40, "ABC"), (1, 0, 0)),
+        (30, (0, 20, 0, "AB"), (0, 15, 0)),
+    ],
+)
+def test_too_few_failures_come_with_sizes_that_fit(n, sizes, fitting):
+    """The proposed options add up as step 2 wants them to, and draw no more than there are."""
+    asked = design(*sizes)
+    total = asked.SAMPLE_SIZE + asked.BACKUP_SIZE
+    with pytest.raises(
+        UserError, match=rf"= {total} failures are to be drawn, but there are {n}\."
+    ) as raised:
+        drawing.deal(list(range(n)), asked)
+    options = dict(re.findall(r"--([a-z-]+) (\d+)", str(raised.value)))
+    overlap, each, backup = (int(options[key]) for key in ("overlap-size", "per-annotator", "backup-size"))
+    assert (overlap, each, backup) == fitting
+    fits = design(overlap, each, backup, sizes[3])
+    assert int(options["sample-size"]) == fits.SAMPLE_SIZE >= 1
+    assert sum(map(len, drawing.deal(list(range(n)), fits).values())) <= n
+
+
+@pytest.mark.parametrize("backup", [0, 40])
+def test_without_a_failure_there_is_nothing_to_explain(backup):
+    """Smaller sizes can't help, so none are proposed."""
+    with pytest.raises(UserError, match="R@1 is 100%.* no failure to label.*NUM_IMAGES") as raised:
+        drawing.deal([], design(50, 50, backup, "ABC"))
+    assert "--" not in str(raised.value) and "lower" not in str(raised.value)
 
 
 @pytest.mark.parametrize("noise", [1e-7, 1e-2])

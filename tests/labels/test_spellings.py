@@ -8,22 +8,27 @@ from common.labels import sheets, spellings, taxonomy
 @pytest.mark.parametrize("label", taxonomy.CATEGORIES + taxonomy.SUBTYPES, ids=lambda label: label.name)
 def test_every_name_of_the_guides_is_known(label):
     known = spellings.category if label in taxonomy.CATEGORIES else spellings.subtype
-    for name in (label.name, label.long_name, label.chinese_name):
+    for name in label.names:
         for written in (name, name.upper(), name.lower(), f" {name}\t", name.replace(" ", "_")):
             assert known(written) == label.name
 
 
 def test_no_spelling_means_two_labels():
-    for labels, further in (
-        (taxonomy.CATEGORIES, spellings.FURTHER_CATEGORY_SPELLINGS),
-        (taxonomy.SUBTYPES, spellings.FURTHER_SUBTYPE_SPELLINGS),
-    ):
+    for labels in (taxonomy.CATEGORIES, taxonomy.SUBTYPES):
         claims = {}
         for label in labels:
-            for spelling in (label.name, label.long_name, label.chinese_name, *further[label.name]):
+            for spelling in (*label.names, *label.spellings):
                 claims.setdefault(spellings.squeezed(spelling), set()).add(label.name)
-        assert not {spelling for spelling, names in claims.items() if len(names) > 1}
+        twice = {spelling: names for spelling, names in claims.items() if len(names) > 1}
+        assert not twice, f"spellings of two labels in common/labels/taxonomy.py: {twice}"
     assert not set(spellings.CATEGORY_TABLE) & set(spellings.SUBTYPE_TABLE)
+
+
+def test_a_labels_own_name_is_never_another_labels_spelling():
+    """A new category `Scene` before Context, which lists it as a spelling: sheets that say Scene mean it."""
+    new = taxonomy.Label("Scene", "Scene itself", "8", "The scene is another one, with other things in it.")
+    table = spellings._table((new, *taxonomy.CATEGORIES))
+    assert table["scene"] == table["sceneitself"] == "Scene" and table["scenes"] == "Context"
 
 
 def test_every_column_of_a_sheet_is_known_by_its_own_name():

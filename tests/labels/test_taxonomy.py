@@ -8,11 +8,14 @@ import string
 import pytest
 
 from common.annotation import page
+from common.errors import UserError
 from common.labels import spellings, taxonomy
 from tests.support import PROJECT
 
 GUIDES = {"en": PROJECT / "annotation_guide.md", "zh": PROJECT / "annotation_guide_cn.md"}
 LABELS = (*taxonomy.CATEGORIES, *taxonomy.SUBTYPES)
+ENGLISH = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+CHINESE = "零一二三四五六七八九十"
 MARKS = {"en": ("**Use when**", "**Don't use when**"), "zh": ("**适用：**", "**不适用：**")}
 
 
@@ -26,7 +29,8 @@ def sections(language: str) -> dict[str, str]:
 
 def section(label: taxonomy.Label, language: str) -> tuple[str, str]:
     found = [(h, text) for h, text in sections(language).items() if re.match(rf"{label.name}\b", h)]
-    assert len(found) == 1, f"{label.name}: {len(found)} sections"
+    wanted = f"### {label.name}: {label.long_name} (key {label.key})"
+    assert len(found) == 1, f"{GUIDES[language].name} has {len(found)} sections `{wanted}`"
     return found[0]
 
 
@@ -38,20 +42,87 @@ def rows(text: str, columns: int) -> list[list[str]]:
     return [line for number, line in enumerate(cells) if number not in rulers and number + 1 not in rulers]
 
 
-def test_keys_do_not_clash():
-    keys = [label.key for label in LABELS] + [key.cap for _, key in page.ACTIONS] + ["m", "g", "r", "h"]
-    assert len(set(keys)) == len(keys)
-    assert [label.key for label in taxonomy.CATEGORIES] == list("1234567")
+def changed(label: taxonomy.Label, **fields) -> tuple[taxonomy.Label, ...]:
+    return tuple(one._replace(**fields) if one is label else one for one in taxonomy.CATEGORIES)
+
+
+def test_each_label_has_a_key_of_its_own():
+    page.check_keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("z", "is taken by undo"),
+        ("c", "is taken by the page"),
+        ("2", "is taken by Attribute"),
+        ("u", "is taken by Count"),
+        ("?", "is taken by help"),
+        ("T", "should be a digit or a small letter"),
+        ("10", "should be a digit"),
+        ("", "should be a digit"),
+    ],
+)
+def test_a_key_that_cannot_be_is_one_line(monkeypatch, key, reason):
+    count = next(label for label in taxonomy.CATEGORIES if label.name == "Count")
+    monkeypatch.setattr(page, "CATEGORIES", changed(count, key=key))
+    with pytest.raises(UserError, match=re.escape(reason)) as raised:
+        page.html("A", [], {}, "0", "en")
+    assert "\n" not in str(raised.value) and "common/labels/taxonomy.py" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "english", "chinese"),
+    [
+        ("1234567", "1 to 7", "1 到 7"),
+        ("12345678", "1 to 8", "1 到 8"),
+        ("12t", "1, 2, t", "1、2、t"),
+        ("213", "2, 1, 3", "2、1、3"),
+    ],
+)
+def test_keys_are_put_into_words(keys, english, chinese):
+    assert (page.in_a_row(list(keys), "en"), page.in_a_row(list(keys), "zh")) == (english, chinese)
 
 
 def test_precedence_orders_the_clear_categories():
     assert sorted(taxonomy.PRECEDENCE) == sorted(taxonomy.CLEAR_NAMES)
+    places = {label.name: label.precedence for label in taxonomy.CATEGORIES}
+    del places[taxonomy.AMBIGUOUS]
+    lacking = [name for name, place in places.items() if place is None]
+    assert not lacking, f"{', '.join(lacking)}: no precedence in common/labels/taxonomy.py"
+    assert len(set(places.values())) == len(places), f"two categories have one precedence: {places}"
+
+
+def test_the_label_of_no_error_keeps_its_name():
+    """What is said of Ambiguous in texts, tables and guides is not made from the taxonomy."""
+    assert taxonomy.AMBIGUOUS == "Ambiguous" == taxonomy.CATEGORY_NAMES[0]
+
+
+def test_names_are_words_that_files_can_carry():
+    for label in LABELS:
+        assert re.fullmatch("[A-Za-z]{2,20}", label.name), f"{label.name!r} should be one word of letters"
+    assert len(",".join(taxonomy.CATEGORY_NAMES)) <= 255, "Excel takes no longer drop-down list"
+
+
+@pytest.mark.parametrize("language", GUIDES)
+def test_guide_counts_the_labels(language):
+    text = GUIDES[language].read_text(encoding="utf-8")
+    n, last = len(taxonomy.CATEGORIES), taxonomy.CATEGORIES[-1].key
+    number = {"en": ENGLISH, "zh": CHINESE}[language][n]
+    phrases = {
+        "en": [f"one label out of {number}", f"## The {number} categories"],
+        "zh": [f"用{number}个标签", f"## {number}个类别"],
+    }[language]
+    phrases += [f"`{taxonomy.CATEGORIES[0].key}` ... `{last}`", *(f"`{label.name}`" for label in LABELS)]
+    for phrase in phrases:
+        assert phrase in text, f"{GUIDES[language].name} lacks {phrase!r}"
 
 
 def test_definitions_are_short_and_all_there():
     for label in LABELS:
-        assert 20 < len(label.definition) <= 110 and label.definition.endswith(".")
-        assert 8 < len(label.chinese_definition) <= 50 and label.chinese_definition.endswith("。")
+        assert 20 < len(label.definition) <= 110 and label.definition.endswith("."), label.name
+        chinese = label.chinese_definition
+        assert label.chinese_name and 8 < len(chinese) <= 50 and chinese.endswith("。"), label.name
 
 
 @pytest.mark.parametrize("language", GUIDES)
@@ -95,8 +166,8 @@ def test_both_guides_hold_the_same_examples():
 @pytest.mark.parametrize("language", GUIDES)
 def test_guide_names_the_pages_keys_and_files(language):
     text = GUIDES[language].read_text(encoding="utf-8")
-    for _, key in page.ACTIONS:
-        assert f"`{key.cap}`" in text
+    for cap in [key.cap for _, key in page.ACTIONS] + [cap for cap in page.FURTHER_KEYS if cap != "h"]:
+        assert f"`{cap}`" in text
     for name in ("annotate_A.html", page.export_name("A"), "assign_overlap_A.csv", "assign_A.csv"):
         assert name in text
 
@@ -124,19 +195,28 @@ def test_page_texts_are_complete_in_both_languages():
             assert one and other and fields(one) == fields(other), name
 
 
-def test_every_name_of_a_label_is_read_back():
-    for label in taxonomy.CATEGORIES:
-        names = (label.name, label.long_name, label.chinese_name)
-        assert {spellings.category(name) for name in names} == {label.name}
-    for label in taxonomy.SUBTYPES:
-        names = (label.name, label.long_name, label.chinese_name)
-        assert {spellings.subtype(name) for name in names} == {label.name}
-
-
 def test_the_samples_true_labels_follow_the_guides_rule():
-    path = PROJECT / "data" / "sample" / "world.py"
-    spec = importlib.util.spec_from_file_location("sample_world", path)
-    world = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(world)
-    assert tuple(world.PRECEDENCE) == taxonomy.PRECEDENCE
-    assert sorted(world.CATEGORIES) == sorted(taxonomy.CATEGORY_NAMES)
+    """Its world knows the first categories of this study; a further one has no scene in it."""
+    assert {spellings.category(name) for name in world().CATEGORIES} <= set(taxonomy.CATEGORY_NAMES)
+    known = [name for name in taxonomy.PRECEDENCE if name in world().PRECEDENCE]
+    assert tuple(known) == tuple(world().PRECEDENCE)
+
+
+@pytest.mark.parametrize(
+    ("word", "english", "chinese"),
+    [
+        ("some", '"some" means two or more', "some 指两个或更多"),
+        ("several", '"several" and "a group"\n  three or more', "several、a group 指三个或更多"),
+    ],
+)
+def test_loose_numbers_mean_the_same_in_sample_and_guides(word, english, chinese):
+    assert min(world().COUNTS[word]) == {"some": 2, "several": 3}[word]
+    assert english in GUIDES["en"].read_text(encoding="utf-8")
+    assert chinese in GUIDES["zh"].read_text(encoding="utf-8")
+
+
+def world():
+    spec = importlib.util.spec_from_file_location("sample_world", PROJECT / "data" / "sample" / "world.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

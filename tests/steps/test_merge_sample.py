@@ -71,7 +71,7 @@ def test_perfect_annotators_merge_to_the_truth_exactly(label_and_merge, drawn, t
     rows = shares.read_categories(drawn)
     counts = {row.category: row.share.n for row in rows if row.over == shares.ALL}
     assert {name: n for name, n in counts.items() if n} == Counter(category for category, _ in truth.values())
-    assert "on 50 items (seven categories): percent 1.00" in out
+    assert "on 50 items (7 categories): percent 1.00" in out
     assert out.count("100 labels") == 3
     assert out.count("complete") == 3
     assert study.problems(drawn) == []
