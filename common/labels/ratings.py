@@ -168,10 +168,10 @@ def set_clashes_aside(ratings: list[Rating]) -> tuple[list[Rating], list[Finding
         for position, rating in zip(positions, group, strict=True):
             others = ", ".join(other.place for other in group if other is not rating)
             kept[position] = rating.struck(f"set aside: says otherwise than {others}")
-        first, labels = group[0], " / ".join(dict.fromkeys(str(rating.choice) for rating in group))
-        places = " and ".join(rating.place for rating in group[1:])
-        what = f"of idx {idx} is not what rater {rater} says in {places}; keep one"
-        findings.append(Finding(first.file, first.row, rater, "category", labels, what))
+        first, label = group[0], str(group[0].choice)
+        places = " and ".join(f"{str(rating.choice)!r} in {rating.place}" for rating in group[1:])
+        what = f"of idx {idx}, but rater {rater} says {places}: keep one"
+        findings.append(Finding(first.file, first.row, rater, "category", label, what))
     return kept, findings
 
 

@@ -183,4 +183,4 @@ def test_two_exports_of_one_revision_must_agree(folder):
     folder.fill("assign_page_A (1)", {6: "Object"}, revision=12)
     status, _, err = folder.merge()
     assert status == 1
-    assert "assign_page_A (1).csv row 2: category 'Object / Count' of idx 6 is not what rater A says" in err
+    assert "assign_page_A (1).csv row 2: category 'Object' of idx 6, but rater A says 'Count' in " in err
