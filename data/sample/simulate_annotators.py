@@ -197,10 +197,8 @@ def say_filled(sheet: Sheet, filled: int, rate: float, elsewhere: dict[int, str]
     print(f"{shown(sheet.path)}: {rows} filled by {sheet.annotator} (error rate {rate:g}), ", end="")
     print(f"{held} held something already")
     if blank:
-        where = ", ".join(sorted({elsewhere[idx] for idx in blank}))
-        print(
-            f"  {say.items(len(blank), 'row')} left blank: {where} holds {sheet.annotator}'s labels of them"
-        )
+        rows, where = say.items(len(blank), "row"), ", ".join(sorted({elsewhere[idx] for idx in blank}))
+        print(f"  {rows} left blank, since {where} holds {sheet.annotator}'s labels of them")
 
 
 @reported
