@@ -184,7 +184,7 @@ CASES = [
         "a row doubled with another subtype",
         sheet([*ROWS, ROWS[0] | {"ambiguous_subtype": "nearduplicate"}]),
         without(0),
-        [("assign_A.csv", "2", "category", "Ambiguous (underspecified) / Ambiguous (nearduplicate)")],
+        [("assign_A.csv", "2", "category", "Ambiguous (underspecified)")],
     ),
     Case("a label left blank", sheet(changed(4, category="")), without(4), says=("1 missing (idx 4)",)),
     Case("a blank label with a note", sheet(changed(4, category=" ", note="hard")), without(4)),
