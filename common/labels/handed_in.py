@@ -126,9 +126,8 @@ def _with_raters(
 ) -> tuple[list[HandedIn], list[Finding]]:
     """The sheets that are somebody's, by name or by content, and what is odd about all of them."""
     sheets, unsure, findings = [], [], []
-    by_rater = defaultdict(
-        lambda: defaultdict(list)
-    )  # rater -> idx -> labels of sheets that are surely theirs
+    # Rater -> idx -> labels, of sheets that are surely theirs.
+    by_rater = defaultdict(lambda: defaultdict(list))
     for path, sheet in read.items():
         said = file_names.said(path.name, folder.annotators)
         labeled = list(filter(ratings.is_labeled, sheet.rows))

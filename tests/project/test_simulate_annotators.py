@@ -232,7 +232,7 @@ def test_a_foreign_cache_is_refused(folders):
     assert "isn't the bundled sample's (1 of its rows" in refused(folders)
     for path in (folders / "cache").iterdir():
         path.unlink()
-    assert "run `python main.py` first" in refused(folders)
+    assert "run `python main.py --" in refused(folders)
 
 
 def test_wrong_rates_are_settings_and_exit_with_2(folders):
@@ -247,7 +247,7 @@ def test_wrong_rates_are_settings_and_exit_with_2(folders):
 def test_a_folder_without_sheets_is_one_line(folders):
     for path in (folders / "failures").glob("assign_*"):
         path.unlink()
-    assert "run `python failure.py` first" in refused(folders)
+    assert "run `python failure.py --cache-dir" in refused(folders)
 
 
 def test_rows_of_the_wrong_length_are_refused(folders):
