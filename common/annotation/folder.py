@@ -6,28 +6,29 @@ from tqdm import tqdm
 
 from common import files, records
 from common.errors import UserError, list_rows
-from common.labels import adjudication, drawing, manifest, sheet_reader, sheets, spellings
+from common.labels import adjudication, drawing, file_names, manifest, sheet_reader, sheets, spellings
 from common.labels.drawing import Failure
 from common.labels.manifest import Design, Manifest
 from common.retrieval.cache import Cache
 from common.settings import shown
 
-OPEN_IN_A_SPREADSHEET = ("~$assign_", ".~lock.assign_")  # Excel's and LibreOffice's mark next to a sheet
 LABELS = ("category", "ambiguous_subtype")
 
 
 def refuse_filled(folder: Path, captions: list[str]) -> None:
-    """Raise UserError, before anything is written, where a file of the folder holds a label or a note."""
-    known = dict(enumerate(captions))
-    filled = []
-    for path in sorted(folder.glob("*")):
-        name = path.name.lower()
-        if name.startswith(OPEN_IN_A_SPREADSHEET):
-            filled.append(f"{path.name}: a sheet is open in a spreadsheet; close it first")
-        elif name.startswith("assign_") or name == adjudication.NAME:
-            held = _held(path, known)
-            if held:
-                filled.append(f"{path.name}: {held}")
+    """Raise UserError, before anything is written, where a handed-in file holds a label or a note.
+
+    Those are all that step 4 names, whether it reads them or not.
+    """
+    known, found = dict(enumerate(captions)), file_names.find(folder)
+    filled = [
+        f"{path.relative_to(folder).as_posix()}: a sheet is open in a program; close it first"
+        for path in found.opened
+    ]
+    decided = [path for path in folder.glob("*") if path.name.lower() == adjudication.NAME]
+    for path in [*found.sheets, *found.others, *decided]:
+        if held := _held(path, known, folder):
+            filled.append(f"{path.relative_to(folder).as_posix()}: {held}")
     if filled:
         raise UserError(
             f"{shown(folder)}/ already contains labels or notes, so nothing was written:\n"
@@ -37,8 +38,10 @@ def refuse_filled(folder: Path, captions: list[str]) -> None:
         )
 
 
-def _held(path: Path, captions: dict[int, str]) -> str:
+def _held(path: Path, captions: dict[int, str], folder: Path) -> str:
     """What people have put into a file; "" if it is blank. What can't be read may hold labels."""
+    if not path.is_file() or path.suffix.casefold() not in file_names.TABLES:
+        return f"may hold labels: it {file_names.why_not_read(path, folder)}"
     columns = dict(spellings.COLUMN_TABLE)
     if path.name.lower() == adjudication.NAME:  # it has columns of its own for what is decided
         columns = {name: column for name, column in columns.items() if column not in LABELS}
@@ -46,7 +49,9 @@ def _held(path: Path, captions: dict[int, str]) -> str:
     try:
         sheet = sheet_reader.read(path, captions, columns)
     except UserError as error:
-        return f"can't be read and may hold labels ({error})"
+        # A list of assignments is a table too: what is named like a sheet alone has to be one.
+        may_hold = file_names.begins(path.name) or path.name.lower() == adjudication.NAME
+        return f"can't be read and may hold labels ({error})" if may_hold else ""
     counts = {
         word: sum(any(row.cells.get(column) for column in fields) for row in sheet.rows)
         for word, fields in (("labels", LABELS), ("notes", ("note",)))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from common import files
 from common.errors import UserError
 from common.labels import manifest, same_caption, sheet_reader, spellings
+from common.labels.manifest import Manifest
 from common.labels.ratings import Known
 from common.labels.sheets import BACKUP, OVERLAP
 from common.retrieval import meta
@@ -25,12 +26,8 @@ class Folder(NamedTuple):
     seed: int  # of the cache or, without one, of the draw
     population: int | None  # failures that the items were drawn from; None where no manifest says it
     sources: dict[str, str]  # file that rows are checked against -> its SHA-256
+    annotators: list[str]  # for whom sheets were drawn; empty where nothing says it
     notes: list[str]  # what is odd about the folder
-
-    @property
-    def annotators(self) -> list[str]:
-        """The annotators that a sheet of their own was drawn for."""
-        return sorted(set(self.parts.values()) - {OVERLAP, BACKUP, ""})
 
 
 class _Samples(NamedTuple):
@@ -72,7 +69,8 @@ def read(cache_dir: Path, failure_dir: Path) -> Folder:
         captions, positives, samples.predicted, frozenset(samples.captions) or None, len(captions) - 1
     )
     population = drawn.failures if drawn else None
-    return Folder(path, known, samples.parts, cache.seed, population, sources, notes)
+    people = _annotators(samples, drawn)
+    return Folder(path, known, samples.parts, cache.seed, population, sources, people, notes)
 
 
 def _without_cache(path: Path) -> Folder:
@@ -83,7 +81,14 @@ def _without_cache(path: Path) -> Folder:
     sources = {shown(path / SAMPLES): files.file_fingerprint(path / SAMPLES)}
     notes = [f"no cache was found: rows were checked against {SAMPLES} alone"]
     seed, population = (drawn.settings.SEED, drawn.failures) if drawn else (0, None)
-    return Folder(path, known, samples.parts, seed, population, sources, notes)
+    people = _annotators(samples, drawn)
+    return Folder(path, known, samples.parts, seed, population, sources, people, notes)
+
+
+def _annotators(samples: _Samples, drawn: Manifest | None) -> list[str]:
+    """Who was drawn: those with failures of their own, and those who were to label the shared ones alone."""
+    own = set(samples.parts.values()) - {OVERLAP, BACKUP, ""}
+    return sorted(own | set(drawn.settings.ANNOTATORS if drawn else ()))
 
 
 def _samples(path: Path, known: Mapping[int, str]) -> _Samples:

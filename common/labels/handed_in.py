@@ -2,13 +2,14 @@
 
 import itertools
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
-from common import say
+from common import files, say
 from common.errors import UserError
-from common.labels import adjudication, ratings, sheet_reader
+from common.labels import adjudication, file_names, ratings, sheet_reader, whose
 from common.labels.adjudication import Adjudicated
-from common.labels.drawn import Folder
+from common.labels.drawn import SAMPLES, Folder
 from common.labels.findings import Finding
 from common.labels.ratings import Labels, Rating
 from common.labels.sheets import BACKUP, OVERLAP, Table
@@ -20,7 +21,7 @@ class HandedIn(NamedTuple):
     """A sheet that could be read."""
 
     file: str
-    kind: str  # ratings.OWN, ratings.PAGE, OVERLAP or BACKUP
+    kind: str  # OWN or PAGE of `file_names`, OVERLAP or BACKUP
     rater: str
     revision: int | None  # of a page's export: how often its labels had been changed; None for other sheets
     form: str  # how it was read: "CSV, comma, utf-8-sig", "workbook"
@@ -68,56 +69,108 @@ def read(folder: Folder) -> HandIn:
 
     Raises UserError where there is no sheet, or where adjudicate.csv can't be read.
     """
-    sheets, unread = read_sheets(folder)
+    sheets, unread, folder = read_sheets(folder)
     folder, replaced = with_retrieved(folder, sheets), superseded(sheets)
     rated, odd = rate_rows(sheets, replaced, folder)
     adjudicated = adjudication.read(folder)
     return HandIn(folder, sheets, replaced, rated, adjudicated, [*unread, *odd, *adjudicated.findings])
 
 
-def read_sheets(folder: Folder) -> tuple[list[HandedIn], list[Finding]]:
+def read_sheets(folder: Folder) -> tuple[list[HandedIn], list[Finding], Folder]:
     """Every sheet of the folder, and what is wrong with those that can't be read or have no clear rater.
 
-    Raises UserError where there is none.
+    Where nothing says who was drawn, the folder comes back with whom the sheets' names speak of. Raises
+    UserError where nothing was handed in.
     """
-    sheets, findings = [], []
-    paths = sorted(folder.path.iterdir(), key=lambda path: path.name) if folder.path.is_dir() else []
-    for path in paths:
-        if what := ratings.not_read(path):
-            findings.append(what)
-        if not ratings.is_sheet(path):
-            continue
-        try:
-            sheet = sheet_reader.read(path, folder.known.captions)
-        except sheet_reader.SheetError as error:
-            findings.append(Finding.of_file(path.name, error.reason))
-            continue
-        named = ratings.who(path, folder.annotators)
-        labeled = list(filter(ratings.is_labeled, sheet.rows))
-        if labeled:
-            findings += _about(path.name, sheet, named is None, len(labeled))
-        if named is not None:
-            revision = _revision(sheet.rows)
-            sheets.append(HandedIn(path.name, *named, revision, sheet.form, sheet.rows, labeled))
-    if not sheets and not findings:
+    found = file_names.find(folder.path)
+    if not any(found):
         raise UserError(
             f"{shown(folder.path)}/ holds no assign_*.csv or .xlsx: run `python failure.py` first"
         )
-    return sheets, findings
+    read, findings = _readable(found.sheets, folder)
+    if not folder.annotators:
+        folder = _with_assumed(folder, [path.name for path in read])
+    sheets, more = _with_raters(read, folder)
+    opened = [
+        Finding.of_file(path.name, "is the mark of a sheet that is open: save and close it", is_report=True)
+        for path in found.opened
+    ]
+    return sheets, [*findings, *more, *_others(found.others, read, folder), *opened], folder
 
 
-def _about(file: str, sheet: sheet_reader.Sheet, is_nobodys: bool, n_labeled: int) -> list[Finding]:
-    """What is wrong or odd about a filled sheet as a whole."""
-    if is_nobodys:
-        what = (
-            f"holds labels ({n_labeled}), but its name doesn't say whose: rename it to assign_A.csv, "
-            "assign_overlap_A.csv or assign_page_A.csv, with the annotator's letter for A"
-        )
-        return [Finding.of_file(file, what)]
-    if sheet.missing:
-        what = f"lacks the columns {', '.join(sheet.missing)}, which were not checked; its rows are kept"
-        return [Finding.of_file(file, what, is_report=True)]
-    return []
+def _readable(paths: list[Path], folder: Folder) -> tuple[dict[Path, sheet_reader.Sheet], list[Finding]]:
+    """The sheets that can be read, and why the others can't."""
+    read, findings = {}, []
+    for path in paths:
+        try:
+            read[path] = sheet_reader.read(path, folder.known.captions)
+        except sheet_reader.SheetError as error:
+            if file_names.begins(path.name):
+                findings.append(Finding.of_file(path.name, error.reason))
+            else:  # a list of assignments, perhaps: nothing that has to be a sheet
+                what = f"was not read, since its name doesn't begin with assign_, and it {error.reason}"
+                findings.append(Finding.of_file(path.name, what, is_report=True))
+    return read, findings
+
+
+def _with_assumed(folder: Folder, names: list[str]) -> Folder:
+    """The folder with the raters whom sheets' names speak of, and a note that says so."""
+    raters = file_names.assumed(names)
+    people = f": each name is taken for one person ({', '.join(raters)})" if raters else ""
+    note = f"neither {SAMPLES} nor manifest.json says who was drawn{people}"
+    return folder._replace(annotators=raters, notes=[*folder.notes, note])
+
+
+def _with_raters(
+    read: dict[Path, sheet_reader.Sheet], folder: Folder
+) -> tuple[list[HandedIn], list[Finding]]:
+    """The sheets that are somebody's, by name or by content, and what is odd about all of them."""
+    sheets, unsure, findings = [], [], []
+    # Rater -> idx -> labels, of sheets that are surely theirs.
+    by_rater = defaultdict(lambda: defaultdict(list))
+    for path, sheet in read.items():
+        said = file_names.said(path.name, folder.annotators)
+        labeled = list(filter(ratings.is_labeled, sheet.rows))
+        if labeled and sheet.missing:
+            what = f"lacks the columns {', '.join(sheet.missing)}, which were not checked; its rows are kept"
+            findings.append(Finding.of_file(path.name, what, is_report=True))
+        revision = _revision(sheet.rows)
+        handed = HandedIn(path.name, said.kind, said.rater, revision, sheet.form, sheet.rows, labeled)
+        (sheets if said.is_sure else unsure).append(handed)
+        for idx, choices in whose.given(labeled, folder.known).items() if said.is_sure else ():
+            by_rater[said.rater][idx] += choices
+    for handed in unsure:
+        own = whose.given(handed.labeled, folder.known)
+        if not handed.labeled:
+            what = "holds no label, and its name doesn't say whose: skipped"
+            findings.append(Finding.of_file(handed.file, what, is_report=True))
+        elif rater := whose.owner(own, handed.rater, by_rater):
+            sheets.append(handed._replace(rater=rater))
+            findings.append(whose.copied(handed.file, rater, own, by_rater[rater]))
+        else:
+            findings.append(whose.nobodys(handed.file, len(handed.labeled), folder.annotators))
+    return sorted(sheets, key=lambda sheet: sheet.file), findings
+
+
+def _others(paths: list[Path], read: dict[Path, sheet_reader.Sheet], folder: Folder) -> list[Finding]:
+    """A finding for each handed-in file that is not read; a problem where it may hold labels."""
+    top, findings = {files.file_fingerprint(path) for path in read}, []
+    for path in paths:
+        may_hold = file_names.begins(path.name) and not file_names.is_backup(path)
+        if path.is_file() and path.suffix.casefold() in file_names.TABLES:
+            may_hold = files.file_fingerprint(path) not in top and _may_hold_labels(path, folder)
+        name = path.relative_to(folder.path).as_posix()
+        what = file_names.why_not_read(path, folder.path)
+        findings.append(Finding.of_file(name, what, is_report=not may_hold))
+    return findings
+
+
+def _may_hold_labels(path: Path, folder: Folder) -> bool:
+    """Whether a sheet in a subfolder holds a label, or could, as it can't be read."""
+    try:
+        return any(map(ratings.is_labeled, sheet_reader.read(path, folder.known.captions).rows))
+    except sheet_reader.SheetError:
+        return file_names.begins(path.name)
 
 
 def _revision(rows: list[sheet_reader.Row]) -> int | None:
@@ -129,7 +182,7 @@ def _revision(rows: list[sheet_reader.Row]) -> int | None:
 def superseded(sheets: list[HandedIn]) -> dict[str, str]:
     """File -> the later export of the same rater's page, which counts in its place."""
     # A blank export is no later word, whatever its revision: it would silence the labels of the one before.
-    exports = [sheet for sheet in sheets if sheet.kind == ratings.PAGE and sheet.labeled]
+    exports = [sheet for sheet in sheets if sheet.kind == file_names.PAGE and sheet.labeled]
     exports = [sheet for sheet in exports if sheet.revision is not None]
     latest = {sheet.rater: sheet for sheet in sorted(exports, key=lambda sheet: sheet.revision)}
     return {
@@ -175,8 +228,8 @@ def rate_rows(
         rating.struck(f"replaced by the later {replaced[rating.file]}") if rating.file in replaced else rating
         for rating in rated
     ]
-    rated, clashes = ratings.set_clashes_aside(ratings.separate(rated, OVERLAP))
-    return rated, findings + clashes + ratings.doubles(rated, OVERLAP)
+    rated, clashes = ratings.set_clashes_aside(whose.separate(rated, OVERLAP))
+    return rated, findings + clashes + whose.doubles(rated)
 
 
 def raters(given: HandIn, labels: Labels) -> list[Rater]:
@@ -194,7 +247,7 @@ def raters(given: HandIn, labels: Labels) -> list[Rater]:
         items_of[rater] |= {idx for idx, part in folder.parts.items() if part in (rater, OVERLAP)}
     found = []
     for rater in sorted(items_of.keys() | files_of.keys()):
-        if rater in ratings.NO_LETTER and not files_of[rater]:
+        if rater in file_names.NO_LETTER and not files_of[rater]:
             continue  # a sheet without a letter is somebody's only once it holds a label
         said = {idx: by_rater[rater].category for idx, by_rater in labels.items() if rater in by_rater}
         missing = sorted((items_of[rater] & folder.known.captions.keys()) - said.keys())

@@ -1,24 +1,12 @@
-"""From the rows of filled sheets to ratings: who gave them, what is wrong with each, which ones clash."""
+"""From the rows of filled sheets to ratings: what is wrong with each, which ones clash."""
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from common.labels import same_caption, sheet_reader, spellings
 from common.labels.findings import Finding
-from common.labels.sheets import BACKUP, OVERLAP
-
-TABLES = (".csv", ".xlsx")
-# Tables that people save by mistake. Left unread they would be labels lost without a word.
-OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".fods", ".numbers", ".tsv", ".txt")
-# What browsers and file managers add to the name of a second copy.
-COPY = re.compile(r"(\s*\(\d+\)| ?- (copy|kopie|副本)( ?\(\d+\))?| copy( \d+)?)+$", re.IGNORECASE)
-OWN, PAGE = "own", "page"  # kinds of sheets, besides OVERLAP and BACKUP
-NO_LETTER = (OVERLAP, BACKUP)  # sheets whose names may lack a letter; their rater is then called the same
-DOUBLE_ITEMS = 10  # two people seldom agree on so many items in every subtype
 
 
 class Choice(NamedTuple):
@@ -66,45 +54,6 @@ class Rating:
     def place(self) -> str:
         """`assign_A.csv row 5`."""
         return f"{self.file} row {self.row}"
-
-
-def is_sheet(path: Path) -> bool:
-    """Whether a file is named like a handed-in sheet; lock files (`~$`, `.~lock`) begin otherwise."""
-    return path.name.casefold().startswith("assign_") and path.suffix.casefold() in TABLES and path.is_file()
-
-
-def not_read(path: Path) -> Finding | None:
-    """What to say of a file that looks handed in but isn't read: an .ods, say, a `Copy of assign_A.csv`."""
-    name, suffix = path.name.casefold(), path.suffix.casefold()
-    if name.startswith("assign_") and suffix in OTHER_TABLES:
-        return Finding.of_file(path.name, "can't be read: save it as .csv or .xlsx")
-    elsewhere = "assign" in name and not name.startswith(("assign_", ".", "~"))
-    if elsewhere and suffix in TABLES + OTHER_TABLES:
-        what = "was not read, since its name doesn't begin with assign_"
-        return Finding.of_file(path.name, what, is_report=True)
-    return None
-
-
-def who(path: Path, annotators: list[str]) -> tuple[str, str] | None:
-    """(kind of sheet, rater) by a file's name: `assign_page_A (1).csv` -> (PAGE, "A"); None where unclear.
-
-    An overlap or backup sheet without a letter has a rater of that name. One letter counts as a capital, a
-    longer name as one of `annotators` or in small letters.
-    """
-    stem = COPY.sub("", path.stem)[len("assign_") :].strip()
-    kind, _, name = stem.partition("_")
-    if kind.casefold() not in (OVERLAP, PAGE, BACKUP):
-        kind, name = OWN, stem
-    kind, name = kind.casefold(), name.strip()
-    if not name and kind in NO_LETTER:
-        return kind, kind
-    for annotator in annotators:
-        if name.casefold() == annotator.casefold():
-            return kind, annotator
-    # An unknown name of several words (`A_final`, `A v2`) would make a second rater of A.
-    if not re.fullmatch(r"[^\W_]+", name):
-        return None
-    return kind, name.upper() if len(name) == 1 else name.casefold()
 
 
 def is_labeled(row: sheet_reader.Row) -> bool:
@@ -214,66 +163,23 @@ def set_clashes_aside(ratings: list[Rating]) -> tuple[list[Rating], list[Finding
     kept, findings = list(ratings), []
     for (rater, idx), positions in by_item.items():
         group = [ratings[position] for position in positions]
-        if not _clash(group):
+        if not differ(rating.choice for rating in group):
             continue
         for position, rating in zip(positions, group, strict=True):
             others = ", ".join(other.place for other in group if other is not rating)
             kept[position] = rating.struck(f"set aside: says otherwise than {others}")
-        first, labels = group[0], " / ".join(dict.fromkeys(str(rating.choice) for rating in group))
-        places = " and ".join(rating.place for rating in group[1:])
-        what = f"of idx {idx} is not what rater {rater} says in {places}; keep one"
-        findings.append(Finding(first.file, first.row, rater, "category", labels, what))
+        first, label = group[0], str(group[0].choice)
+        places = " and ".join(f"{str(rating.choice)!r} in {rating.place}" for rating in group[1:])
+        what = f"of idx {idx}, but rater {rater} says {places}: keep one"
+        findings.append(Finding(first.file, first.row, rater, "category", label, what))
     return kept, findings
 
 
-def _clash(group: list[Rating]) -> bool:
-    """Whether ratings of one item differ: in category, or in subtypes that are both given."""
-    subtypes = {rating.choice.subtype for rating in group} - {""}
-    return len({rating.choice.category for rating in group}) > 1 or len(subtypes) > 1
-
-
-def separate(ratings: list[Rating], name: str) -> list[Rating]:
-    """Sheets without a letter: files whose labels agree are one rater, others are further ones.
-
-    The raters called `name` become "`name` 1", "`name` 2" ... where there are several.
-    """
-    by_file = defaultdict(list)
-    for rating in ratings:
-        if rating.rater == name and rating.choice:
-            by_file[rating.file].append(rating)
-    groups: list[list[Rating]] = []
-    for file in sorted(by_file):
-        own = {rating.idx: rating for rating in by_file[file]}
-        for group in groups:
-            if not any(_clash([own[other.idx], other]) for other in group if other.idx in own):
-                group += by_file[file]
-                break
-        else:
-            groups.append(list(by_file[file]))
-    if len(groups) < 2:
-        return list(ratings)
-    rater_of = {rating.file: f"{name} {n}" for n, group in enumerate(groups, start=1) for rating in group}
-    return [
-        replace(rating, rater=rater_of.get(rating.file, name)) if rating.rater == name else rating
-        for rating in ratings
-    ]
-
-
-def doubles(ratings: list[Rating], name: str) -> list[Finding]:
-    """Report a sheet without a letter whose every label is another rater's: one person twice, perhaps."""
-    labels = one_each(ratings)
-    file_of = {rating.rater: rating.file for rating in ratings if rating.choice}
-    findings = []
-    for nameless in [rater for rater in raters_of(labels) if rater.split()[0] == name]:
-        own = {idx: given for idx, given in labels.items() if nameless in given}
-        for rater in raters_of(labels):
-            shared = [given for given in own.values() if rater in given]
-            alike = all(given[rater] == given[nameless] for given in shared)
-            if rater != nameless and len(shared) >= DOUBLE_ITEMS and alike:
-                same = f"says exactly what {rater} says of {len(shared)} items"
-                what = f"{same}: remove it if {rater} filled it in"
-                findings.append(Finding.of_file(file_of[nameless], what, nameless, is_report=True))
-    return findings
+def differ(choices: Iterable[Choice]) -> bool:
+    """Whether labels of one item differ: in category, or in subtypes that are both given."""
+    choices = list(choices)
+    subtypes = {choice.subtype for choice in choices} - {""}
+    return len({choice.category for choice in choices}) > 1 or len(subtypes) > 1
 
 
 def one_each(ratings: list[Rating]) -> Labels:

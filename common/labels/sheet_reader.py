@@ -9,15 +9,15 @@ import functools
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from common import files
 from common.errors import UserError
-from common.labels import sheets, spellings
+from common.labels import sheets, spellings, workbook
 from common.labels.same_caption import compare
+from common.labels.workbook import Record
 from common.settings import shown
 
 REQUIRED = ("idx", "caption", "category")
@@ -28,7 +28,6 @@ MISREAD = (
     "utf-8 misread as cp1252"  # opened as Windows text, where every accent became two letters, and saved
 )
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"  # .xls, and every workbook with a password
-Record = tuple[int, list[str]]  # a row's number in the spreadsheet and its cells
 csv.field_size_limit(10_000_000)  # the default refuses a pasted text of 128 KiB with an error of its own
 
 
@@ -218,14 +217,9 @@ def _parse(text: str, columns: Mapping[str, str], required: tuple[str, ...]) -> 
 def _read_workbook(data: bytes, columns: Mapping[str, str], required: tuple[str, ...]) -> Sheet:
     """The rows of every worksheet that has our columns: people copy one inside the file, too."""
     try:
-        with warnings.catch_warnings():
-            # openpyxl warns of drop-down lists and styles that it won't keep; nothing is written here.
-            warnings.simplefilter("ignore")
-            worksheets = _worksheets(data)
-    except Exception as error:  # openpyxl raises whatever the broken part of a file happens to break
-        raise _Unreadable(
-            f"can't be opened as a workbook ({error}): save it again as .xlsx or CSV"
-        ) from error
+        worksheets, form = workbook.worksheets(data)
+    except workbook.NotReadable as error:
+        raise _Unreadable(str(error)) from error
     parts = {
         title: _under_header(records, columns, required)
         for title, records in worksheets.items()
@@ -240,44 +234,7 @@ def _read_workbook(data: bytes, columns: Mapping[str, str], required: tuple[str,
         for row in part.rows
     ]
     further = dict.fromkeys(name for part in parts.values() for name in part.further)
-    return Sheet(rows, "workbook", next(iter(parts.values())).missing, list(further))
-
-
-def _worksheets(data: bytes) -> dict[str, list[Record]]:
-    """Title -> rows with text, of each worksheet. A formula counts as its last computed value."""
-    import openpyxl  # half a second that a folder of CSVs need not wait for
-
-    # Read-only, since spreadsheets like to format columns down to row 1,048,576: whole, that takes gigabytes.
-    worksheets, any_formula = {}, False
-    for sheet in openpyxl.load_workbook(io.BytesIO(data), read_only=True).worksheets:
-        sheet.reset_dimensions()  # what the file says of its own size is often wrong
-        records = worksheets[sheet.title] = []
-        for number, row in enumerate(sheet.iter_rows(), start=1):
-            cells = [_text(cell.value) for cell in row]
-            any_formula = any_formula or any(cell.data_type == "f" for cell in row)
-            if any(cells):
-                records.append((number, cells))
-    if any_formula:
-        for sheet in openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets:
-            sheet.reset_dimensions()
-            computed = {number: row for number, row in enumerate(sheet.values, start=1) if any(row)}
-            for number, cells in worksheets[sheet.title]:
-                for place, value in enumerate(computed.get(number, ())):
-                    # A formula that was never computed stays as it is written, so that it is reported.
-                    cells[place] = _text(value) or cells[place]
-    return worksheets
-
-
-def _text(value) -> str:
-    """A workbook's cell as the spreadsheet would write it to a CSV."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    # Control characters are in the file as _x000D_ and the like.
-    return re.sub("_x([0-9A-Fa-f]{4})_", lambda match: chr(int(match[1], 16)), str(value))
+    return Sheet(rows, form, next(iter(parts.values())).missing, list(further))
 
 
 @functools.lru_cache(maxsize=100_000)  # every rater's sheet holds the same few numbers

@@ -1,19 +1,21 @@
 """Fill blank annotation sheets of the bundled sample from its scenes, for trying steps 4 to 6 without people.
 
 Run:    python data/sample/simulate_annotators.py       after failure.py
-Reads:  cache/sample/meta_*.json, failure_analysis/sample/assign_*.csv, data/sample/annotations/
+Reads:  cache/sample/meta_*.json, failure_analysis/sample/assign_*, data/sample/annotations/
 Writes: the same sheets, filled in
 Takes:  a second
 
 The label of a row is the true one (`world.true_label`), or with the annotator's error rate another of the
-seven categories, all alike likely. Rows that hold a label already stay as they are. Where a sheet or the
-cache holds anything that isn't the sample's, nothing is written at all. An annotator's errors depend on the
-seed, the annotator and the caption alone, not on which sheets there are or on the order of their rows.
+seven categories, all alike likely. Rows that hold a label already stay as they are, and so do those whose
+label another file holds: a page's export, a workbook, a copy. Where a sheet or the cache holds anything that
+isn't the sample's, or a file that nobody can assign, nothing is written at all. An annotator's errors depend
+on the seed, the annotator and the caption alone, not on which sheets there are or on the order of their rows.
 """
 
 import random
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +25,7 @@ import world
 
 from common import files, say
 from common.errors import SettingError, UserError, list_rows, reported
-from common.labels import same_caption
+from common.labels import drawn, handed_in, same_caption
 from common.labels.sheets import COLUMNS
 from common.retrieval import meta
 from common.settings import override, shown
@@ -133,9 +135,44 @@ def foreign_rows(sheet: Sheet, cache: meta.Meta) -> list[str]:
     return problems
 
 
-def fill(sheet: Sheet, truth: Truth, error_rate: float, seed: int) -> int:
-    """Fill the blank rows and count them. One that holds a subtype alone was begun by someone: it stays."""
-    blank = [row for row in sheet.rows if not (row["category"] + row["ambiguous_subtype"]).strip()]
+def labeled_elsewhere(sheets: list[Sheet], cache_dir: Path, failure_dir: Path) -> dict[str, dict[int, str]]:
+    """Name of each sheet -> idx -> another file in which the same annotator labeled that item.
+
+    Raises UserError where a file may hold labels and can't be read, or nobody can say whose they are.
+    """
+    given = handed_in.read(drawn.read(cache_dir, failure_dir))
+    rater_of = {sheet.file: sheet.rater for sheet in given.sheets}
+    unclear = [f"{problem.file}: {problem.what}" for problem in given.problems if not problem.row]
+    unclear += [
+        f"{sheet.path.name}: {sheet.annotator} was not drawn (drawn: {', '.join(given.folder.annotators)})"
+        for sheet in sheets
+        if sheet.path.name not in rater_of
+    ]
+    if unclear:
+        raise UserError(
+            f"{shown(failure_dir)}/ holds sheets that nobody can assign. Nothing was "
+            f"written.\n{list_rows(unclear)}"
+        )
+    found = {}
+    for sheet in sheets:
+        rater = rater_of[sheet.path.name]
+        others = (rating for rating in given.ratings if rating.rater == rater)
+        found[sheet.path.name] = {
+            rating.idx: rating.file for rating in others if rating.file != sheet.path.name
+        }
+    return found
+
+
+def fill(sheet: Sheet, truth: Truth, elsewhere: Collection[int], error_rate: float, seed: int) -> int:
+    """Fill the blank rows and count them. One that holds a subtype alone was begun by someone: it stays.
+
+    elsewhere: idx of rows that stay blank, as the annotator's label of them is in another file.
+    """
+    blank = [
+        row
+        for row in sheet.rows
+        if not (row["category"] + row["ambiguous_subtype"]).strip() and int(row["idx"]) not in elsewhere
+    ]
     for row in blank:
         # A generator for each row, so that other rows and sheets change nothing about it.
         rng = random.Random(f"{seed} {sheet.annotator} {truth.cache.caption_ids[int(row['idx'])]}")
@@ -151,6 +188,19 @@ def annotate(right: Label, error_rate: float, rng: random.Random) -> Label:
     return category, rng.choice(world.SUBTYPES) if category == "Ambiguous" else ""
 
 
+def say_filled(sheet: Sheet, filled: int, rate: float, elsewhere: dict[int, str]) -> None:
+    """What became of a sheet's rows."""
+    kept = [row for row in sheet.rows if int(row["idx"]) in elsewhere]
+    blank = [int(row["idx"]) for row in kept if not (row["category"] + row["ambiguous_subtype"]).strip()]
+    held = say.number(len(sheet.rows) - filled - len(blank))
+    rows = say.items(filled, "row")
+    print(f"{shown(sheet.path)}: {rows} filled by {sheet.annotator} (error rate {rate:g}), ", end="")
+    print(f"{held} held something already")
+    if blank:
+        rows, where = say.items(len(blank), "row"), ", ".join(sorted({elsewhere[idx] for idx in blank}))
+        print(f"  {rows} left blank, since {where} holds {sheet.annotator}'s labels of them")
+
+
 @reported
 def main() -> None:
     settings = override(globals())
@@ -163,15 +213,14 @@ def main() -> None:
             f"{shown(settings.FAILURE_DIR)}/ holds rows that aren't this cache's. Nothing was written.\n"
             + list_rows(problems)
         )
+    elsewhere = labeled_elsewhere(sheets, settings.CACHE_DIR, settings.FAILURE_DIR)
     rates = dict(zip(settings.ANNOTATORS, settings.ERROR_RATES, strict=True))
     for sheet in sheets:
-        rate = rates[sheet.annotator]
-        filled = fill(sheet, truth, rate, settings.SEED)
+        rate, others = rates[sheet.annotator], elsewhere[sheet.path.name]
+        filled = fill(sheet, truth, others, rate, settings.SEED)
         if filled:
             files.write_csv(sheet.path, list(sheet.rows[0]), sheet.rows)
-        rows = say.items(filled, "row")
-        print(f"{shown(sheet.path)}: {rows} filled by {sheet.annotator} (error rate {rate:g}), ", end="")
-        print(f"{say.number(len(sheet.rows) - filled)} held something already")
+        say_filled(sheet, filled, rate, others)
     print("Next: python merge_assignments.py")
 
 

@@ -1,7 +1,6 @@
-"""Ratings: whose a file is, which rows clash, and that nothing is changed in place."""
+"""Ratings: which rows clash, and that nothing is changed in place."""
 
 from dataclasses import FrozenInstanceError, replace
-from pathlib import Path
 
 import pytest
 
@@ -16,23 +15,6 @@ def rating(idx: int, choice: Choice | None, file: str = "assign_A.csv", rater: s
     return Rating(file, str(idx + 2), rater, idx, {}, {}, choice, "counted")
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("assign_A.csv", ("own", "A")),
-        ("assign_a (1).csv", ("own", "A")),
-        ("assign_overlap_DORA.xlsx", ("overlap", "Dora")),
-        ("assign_page_A - Copy.csv", ("page", "A")),
-        ("assign_overlap.csv", ("overlap", "overlap")),
-        ("assign_BACKUP.csv", ("backup", "backup")),
-        ("assign_page.csv", None),
-        ("assign_A_final.csv", None),
-    ],
-)
-def test_who_by_the_name_of_a_file(name, expected):
-    assert ratings.who(Path(name), ["Dora"]) == expected
-
-
 def test_a_label_in_words():
     assert (str(COUNT), str(UNDER)) == ("Count", "Ambiguous (underspecified)")
 
@@ -43,7 +25,8 @@ def test_clashes_are_struck_and_reported_once():
     assert [one.choice for one in kept] == [None, COUNT, None, None]
     assert kept[0].status == "set aside: says otherwise than assign_A.xlsx row 2"
     assert kept[1:] == [given[1], replace(given[2], choice=None, status=kept[2].status), given[3]]
-    assert (finding.value, finding.is_report) == ("Count / Object", False)
+    assert (finding.value, finding.is_report) == ("Count", False)
+    assert finding.what == "of idx 0, but rater A says 'Object' in assign_A.xlsx row 2: keep one"
     assert given[0].choice == COUNT  # what was handed in stays
 
 
@@ -53,19 +36,6 @@ def test_a_blank_subtype_clashes_with_none():
     assert ratings.one_each(given) == {0: {"A": UNDER}}
     _, findings = ratings.set_clashes_aside([*given, rating(0, NEAR)])
     assert len(findings) == 1
-
-
-def test_sheets_without_a_letter_are_separated_by_their_labels():
-    """Two that agree are one person; a third that differs is another."""
-    files = {"a": (COUNT, COUNT), "b": (COUNT, COUNT), "c": (COUNT, OBJECT)}
-    given = [
-        rating(idx, choice, file, "overlap")
-        for file, choices in files.items()
-        for idx, choice in enumerate(choices)
-    ]
-    separated = ratings.separate([*given, rating(0, COUNT)], "overlap")
-    assert [one.rater for one in separated] == ["overlap 1"] * 4 + ["overlap 2"] * 2 + ["A"]
-    assert ratings.separate(given[:4], "overlap") == given[:4]
 
 
 def test_a_rating_is_frozen():

@@ -142,14 +142,62 @@ def test_cells_that_a_spreadsheet_would_run_stay_guarded_once(folders):
     assert [row["note"] for row in study.table(path)] == ["'=1+1"] * 5
 
 
+PERSON = {"A": [0, 1, 2, 49], "overlap_A": [203, 204]}  # items that a person labels as A; none as B
+
+
+def label_as_a_person(folders: Path, name: str, written: str = "Count") -> None:
+    """One file with a person's labels of A's items, as a page exports it or a spreadsheet saves it."""
+    idxs = [idx for part in PERSON.values() for idx in part]
+    write_sheet(folders / "failures" / "mine.csv", idxs, category=written)
+    made = folders / "failures" / "mine.csv"
+    if name.endswith(".xlsx"):
+        sheets.write_xlsx(folders / "failures" / name, study.table(made), "A")
+        made.unlink()
+    else:
+        made.rename(folders / "failures" / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["assign_page_A.csv", "assign_page_A (1).csv", "assign_A.xlsx", "assign_overlap_A - Copy.csv"]
+)
+def test_where_a_person_labeled_nothing_is_filled(folders, world, name):
+    """Label some items, hand them in, simulate the rest: the merge has one label of each rater and item."""
+    label_as_a_person(folders, name)
+    status, out, err = run(folders)
+    assert (status, err) == (0, "")
+    assert f"4 rows left blank, since {name} holds A's labels of them" in out
+    assert f"2 rows left blank, since {name} holds A's labels of them" in out
+    for part, start in (("A", 0), ("overlap_A", 200), ("overlap_B", 200)):
+        expected = [truth(world, idx) for idx in range(start, start + 50)]
+        for idx in PERSON.get(part, ()):
+            expected[idx - start] = ("", "")
+        assert labels(folders, part) == expected
+    merged = study.merge(folders, "--bootstrap-rounds", 5)
+    assert (merged.status, merged.err) == (0, "")
+    rows = study.table(folders / "failures" / "annotations_raw.csv")
+    counted = {(row["rater"], row["idx"]): row["category"] for row in rows if row["category"]}
+    assert all(counted["A", str(idx)] == "Count" for part in PERSON.values() for idx in part)
+    assert len(rows) == len(counted) == 200
+
+
+def test_a_label_that_the_merge_will_refuse_is_a_persons_too(folders):
+    label_as_a_person(folders, "assign_page_A.csv", written="Colour")
+    fill(folders)
+    assert labels(folders, "A")[:3] == [("", "")] * 3
+
+
 def refused(folders: Path, *options, status: int = 1) -> str:
     """Run where nothing may be written; returns what was said."""
-    before = {path: path.read_bytes() for path in (folders / "failures").iterdir()}
+    before = contents(folders)
     done = run(folders, *options)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith("error: ")
-    assert before == {path: path.read_bytes() for path in (folders / "failures").iterdir()}
+    assert before == contents(folders)
     return done.err
+
+
+def contents(folders: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (folders / "failures").rglob("*") if path.is_file()}
 
 
 def test_a_foreign_sheet_is_refused(folders):
@@ -164,13 +212,27 @@ def test_a_foreign_sheet_is_refused(folders):
     assert "lacks" in refused(folders)
 
 
+@pytest.mark.parametrize("name", ["assign_A.ods", "assign_page.csv", "back/assign_A.csv", "assign_B.zip"])
+def test_a_sheet_of_nobody_is_refused(folders, name):
+    (folders / "failures" / name).parent.mkdir(exist_ok=True)
+    write_sheet(folders / "failures" / name, [250, 251], category="Count")
+    assert f"  {name}: " in refused(folders)
+
+
+def test_an_annotator_who_was_not_drawn_is_refused(folders):
+    study.write_manifest(folders / "failures", "0123456789abcdef", failures=200)
+    write_sheet(folders / "failures" / "assign_D.csv", range(5))
+    error = refused(folders, "--annotators", "A,D", "--error-rates", "0,0")
+    assert "assign_D.csv: D was not drawn (drawn: A, B, C)" in error
+
+
 def test_a_foreign_cache_is_refused(folders):
     captions = [row["caption"] for row in ANNOTATIONS]
     write_cache(folders, [*captions[:4], "A man on a horse.", *captions[5:]])
     assert "isn't the bundled sample's (1 of its rows" in refused(folders)
     for path in (folders / "cache").iterdir():
         path.unlink()
-    assert "run `python main.py` first" in refused(folders)
+    assert "run `python main.py --" in refused(folders)
 
 
 def test_wrong_rates_are_settings_and_exit_with_2(folders):
@@ -185,7 +247,7 @@ def test_wrong_rates_are_settings_and_exit_with_2(folders):
 def test_a_folder_without_sheets_is_one_line(folders):
     for path in (folders / "failures").glob("assign_*"):
         path.unlink()
-    assert "run `python failure.py` first" in refused(folders)
+    assert "run `python failure.py --cache-dir" in refused(folders)
 
 
 def test_rows_of_the_wrong_length_are_refused(folders):

@@ -137,7 +137,7 @@ def test_two_decisions_that_differ_are_a_problem_and_both_stay(disputed):
     study.write_table(disputed.path / "adjudicate.csv", rows)
     status, _, err = disputed.merge()
     assert status == 1
-    assert "Object / Count" in err
+    assert "category 'Object' of idx 1, but rater adjudicator says 'Count' in adjudicate.csv row 3" in err
     disputed.merged("--strict", False)
     kept = [(row["idx"], row["final_category"]) for row in disputed.table("adjudicate.csv")]
     assert kept == [("1", "Object"), ("1", "Count"), ("4", "")]

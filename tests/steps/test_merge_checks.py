@@ -108,11 +108,11 @@ def test_numbers_that_cannot_be_meant(folder, option):
     assert err == f"error: {option[2:].upper().replace('-', '_')} = -1: should be 0 or more\n"
 
 
-def test_a_copy_under_another_name_is_told(folder):
+def test_a_table_of_something_else_is_told(folder):
     folder.fill("assign_A", {6: "Count"})
-    folder.fill("Copy of assign_B", {9: "Count"})
+    (folder.path / "List of assignments.csv").write_text("name,day\nAnna,Monday\n", encoding="utf-8")
     out = folder.merged()
-    assert "Copy of assign_B.csv: was not read, since its name doesn't begin with assign_" in out
+    assert "List of assignments.csv: was not read, since its name doesn't begin with assign_" in out
     assert folder.clean() == {6: "Count"}
 
 
