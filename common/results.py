@@ -23,14 +23,14 @@ RANK_COLUMNS = (
 )
 SHOWS = {  # k -> what the k-occurrence, how many queries have an image among their first k, says
     1: "at k = 1: which images come first, as R@1 counts",
-    10: "at k = 10: which images come among the first ten; its skewness can rise while the largest hubs shrink, "
-    "since images that nobody found come back",
+    10: "at k = 10: which images come among the first ten; its skewness can rise while the largest hubs "
+    "shrink, since images that were found for no query come back",
 }
 EXTRA = "extra knowledge"  # the word for an oracle's results
 LEGEND = {  # mark -> what it says
     "estimated": "from random samples of the set, each query standing for as many of its kind",
     "transductive": "its bank holds queries or their images, so it has seen what it is tested on; no fix",
-    EXTRA: "an oracle: it uses what nobody knows when a query is asked; a reference, neither a fix nor a bound",
+    EXTRA: "an oracle: it uses what nobody knows when a query is asked; a reference, no fix and no bound",
     "dealt": "templates of a category that was dealt at random, since nobody knows a query's own",
     "anecdotal": "from few queries",
     "tuned": "parameters were chosen on the other half of the images; the gallery is the same",
@@ -199,7 +199,7 @@ class BankNote(Record):
     file: str
     fingerprint: str  # SHA-256 of the file
     available: int  # captions in the file
-    ids: str  # "same" numbering as the queries', or "other": then ids were not compared
+    ids_compared: bool  # with the queries'; False for OTHER_BANK_FILE, whose ids are of another numbering
     transductive: bool  # holds queries or their images
     equal_texts: int  # captions whose text, or whose embedding, is also a query's
     queries_covered: int  # queries whose text, or whose embedding, is also a caption's of the bank
@@ -213,6 +213,7 @@ class Identity(Record, kw_only=True):
     cache: str  # its fingerprint
     labels: str | None  # fingerprint of the merged labels; None without any
     bank: str | None  # first digits of the bank file's SHA-256; None without a bank
+    bank_ids_compared: bool
     templates: str  # fingerprint of all templates
     settings: dict  # constants of the script, folders aside, but for METHODS and POOLING
     published: dict[str, dict]  # part -> its published parameters
@@ -241,6 +242,9 @@ class MethodResult(Record, kw_only=True):
     sets: list[SetResult]
     split: Split | None
     bank: BankNote | None
+    texts_cut_off: dict[
+        str, int
+    ]  # of the texts it was made from ("bank", "prompts templates"): too long ones
     ranks_file: str  # the CSV next to it
     ranks_fingerprint: str  # SHA-256 of it
     identity: Identity
