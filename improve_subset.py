@@ -30,6 +30,9 @@ from common.retrieval import cache, evaluation, meta
 from common.retrieval.text_cache import TextCache
 from common.settings import Settings, at_least, one_of, override, shown
 
+# What `--help` prints: METHODS is full of names, which stand explained in one place.
+__doc__ += "\nMethods, parts joined by +:\n" + "\n".join(f"    {line}" for line in recipes.explained())
+
 # ---- settings ----------------------------------------------------------------------------------------------
 METHODS: list[str] = [  # what to try: one part, or one of each kind joined by +
     *("prompts", "category"),  # templates, general or of the query's category

@@ -249,9 +249,9 @@ def parse(name: str) -> Recipe:
     return Recipe(**found)
 
 
-def explained(methods: list[Recipe]) -> list[str]:
-    """A line for each part of some methods, in the order of the table: its name and what it means."""
-    used = {part for recipe in methods for part in recipe.parts}
+def explained(methods: list[Recipe] | None = None) -> list[str]:
+    """A line for each part of some methods (None: for all): its name and what it means, as in the table."""
+    used = PARTS if methods is None else {part for recipe in methods for part in recipe.parts}
     return [f"{part.name:<8} {part.description}" for part in PARTS if part in used]
 
 
