@@ -65,14 +65,14 @@ def on_set(draws: Draws, before: np.ndarray, cutoff: int) -> tuple[Mean, Differe
     each = draws.placebo.mean(1)
     spread = _variance_of_mean(each)
     value, least, most = float(each.mean()), *net_effect.possible(before, cutoff)
-    center, variance = net_effect.agresti_min(draws.mean, draws.image)
-    low, high = net_effect.within(center, Z * math.sqrt(variance + spread), least, most)
+    around = net_effect.agresti_min(draws.mean, draws.image)
+    low, high = net_effect.within(around.center, around.reach(spread), least, most)
     mean = Mean(value, min(low, value), max(high, value), _sd(each), each.tolist())
     value = float(draws.beyond.mean())
-    center, variance = net_effect.agresti_min(draws.beyond, draws.image)
-    low, high = net_effect.within(center, Z * math.sqrt(variance + spread))
+    around = net_effect.agresti_min(draws.beyond, draws.image)
+    low, high = net_effect.within(around.center, around.reach(spread))
     low, high = min(low, value), max(high, value)
-    return mean, Difference(value, low, high, *_power(value, variance, spread, len(before)))
+    return mean, Difference(value, low, high, *_power(value, around.variance, spread, len(before)))
 
 
 def on_whole(draws: Draws, before: np.ndarray, sizes: tuple[int, int]) -> tuple[Mean, Difference]:

@@ -21,7 +21,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from common.statistics import Z, clustered_share, clustered_variance
 
@@ -189,8 +189,8 @@ def paired(ranks: Ranks, cutoff: int) -> tuple[float, float, float]:
     if most == 0:
         low, high = clustered_share(change < 0, image)
         return value, -high, -low
-    center, variance = agresti_min(change, image)
-    low, high = within(center, Z * math.sqrt(variance))
+    around = agresti_min(change, image)
+    low, high = within(around.center, around.reach())
     return value, min(low, value), max(high, value)
 
 
@@ -199,16 +199,30 @@ def possible(before: np.ndarray, cutoff: int) -> tuple[int, int]:
     return -int(cutoff > 1 or (before == 1).any()), int((before > 1).any())
 
 
-def agresti_min(change: np.ndarray, image: np.ndarray) -> tuple[float, float]:
-    """Center and variance of the paired interval of Agresti and Min (2005), with the design effect by image.
+class Around(NamedTuple):
+    """Where an interval of a mean lies, and how wide it is."""
+
+    center: float
+    variance: float
+    quantile: float  # standard errors on each side
+
+    def reach(self, further: float = 0.0) -> float:
+        """Half of the interval. `further`: a variance that is added."""
+        return self.quantile * math.sqrt(self.variance + further)
+
+
+def agresti_min(change: np.ndarray, image: np.ndarray) -> Around:
+    """The paired interval of Agresti and Min (2005), with the design effect by image.
 
     change (n,) between -1 and 1. Half a gain and half a loss are added to n queries, and two to their number.
-    Captions of one image depend on each other: n is divided by the design effect, as in `clustered_share`.
+    Captions of one image depend on each other: n is divided by the design effect, as in `clustered_share`,
+    and as that is estimated from few images, Student's quantile with as many degrees of freedom counts.
     """
     n, mean, square = len(change), float(np.mean(change)), float(np.mean(np.square(change)))
-    clustered = clustered_variance(change, image)
+    clustered, images = clustered_variance(change, image), len(np.unique(image))
     alone = (square - mean**2) / n
-    effective = n * alone / clustered if 0 < clustered < math.inf else len(np.unique(image))
+    effective = n * alone / clustered if 0 < clustered < math.inf else images
     effective = min(effective, n)
     center = mean * effective / (effective + 2)
-    return center, ((square * effective + 1) / (effective + 2) - center**2) / (effective + 2)
+    variance = ((square * effective + 1) / (effective + 2) - center**2) / (effective + 2)
+    return Around(center, variance, float(t.ppf(0.975, images - 1)) if 1 < images < n else Z)
