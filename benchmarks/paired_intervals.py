@@ -1,9 +1,9 @@
 """What the intervals of differences on a few queries cover, and what can be seen there.
 
 Run:    python -m benchmarks.paired_intervals [rounds]
-Prints: 1. How often the 95 % interval of a change of R@5 covers the true one, where some queries are gained and
-           some lost; also that of the rule before: an interval of a share where only gains or only losses were
-           seen. Alone, and with two captions an image that fare together
+Prints: 1. How often the 95 % interval of a change of R@5 covers the true one, where some queries are gained
+           and some lost; also that of the rule before: an interval of a share where only gains or only losses
+           were seen. Alone, and with two captions an image that fare together
         2. The same for a method less its placebo's mean over draws, at R@1 among failures
         3. The smallest share of failures that a method must recover to be seen beyond its placebo
 Takes:  a minute
@@ -67,7 +67,7 @@ def beyond(n: int, recovered: float, random: np.random.Generator) -> chance.Diff
     """A method that recovers a share of n failures, and its placebo, at R@1."""
     before, image = np.full(n, 3), np.arange(n)
     method = np.where(random.random(n) < recovered, 1, 3)
-    # A query has its own chance, since placebos recover what was nearly right; a draw is good or bad as a whole.
+    # A query has its own chance, since placebos recover what was nearly right; a draw differs as a whole.
     own = random.beta(1, 1 / BY_CHANCE - 1, n)
     shift = np.clip(1 + random.normal(0, SPREAD / BY_CHANCE, DRAWS), 0, None)
     placebos = [np.where(random.random(n) < np.clip(own * each, 0, 1), 1, 3) for each in shift]
