@@ -43,7 +43,7 @@ COMMON = Path(__file__).resolve().parent.parent
 CODE = (
     *sorted((COMMON / "fixes").glob("*.py")),
     *(COMMON / name for name in ("results.py", "sampling.py", "statistics.py", "labels/taxonomy.py")),
-    *(COMMON / "retrieval" / name for name in ("coco.py", "ranking.py")),
+    *(COMMON / "retrieval" / name for name in ("coco.py", "evaluation.py", "ranking.py")),
 )
 OF_PLACEBO = [name for name in RANK_COLUMNS if name.startswith("rank_placebo")]  # a column for each draw
 # Which methods and poolings run, and on which machine, changes no cell.
