@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from common import say
 from common.commands import command
-from common.errors import SettingError, reported
+from common.errors import SettingError, UserError, reported
 from common.fixes import bank as banks
-from common.fixes import cells, prompts, recipes, rerank, results, tuning
+from common.fixes import cells, prompts, recipes, rerank, results, table, tuning
 from common.fixes import study as studies
 from common.fixes.bank import Bank
 from common.fixes.cells import Cell, Ranker
@@ -25,10 +25,13 @@ from common.fixes.recipes import Recipe
 from common.fixes.study import Sets, Study
 from common.labels import merged
 from common.labels.taxonomy import CATEGORY_NAMES
-from common.results import CELLS, INDEX, IndexRow, MethodResult
+from common.results import CELLS, INDEX, Index, MethodResult
 from common.retrieval import cache, evaluation, meta
 from common.retrieval.text_cache import TextCache
 from common.settings import Settings, at_least, one_of, override, shown
+
+# What `--help` prints: METHODS is full of names, which stand explained in one place.
+__doc__ += "\nMethods, parts joined by +:\n" + "\n".join(f"    {line}" for line in recipes.explained())
 
 # ---- settings ----------------------------------------------------------------------------------------------
 METHODS: list[str] = [  # what to try: one part, or one of each kind joined by +
@@ -44,11 +47,12 @@ POOLING: list[str] = ["mean", "max", "logsumexp"]  # of templates' cosines: mean
 K_TEMPLATES: int = 10  # templates of prompts, and of each category: 1 to 10
 TAU: float = 0.01  # of logsumexp, in cosines: towards 0 it is max, at 1 it is mean
 BANK_SIZE: int = 20000  # captions of the bank
-ALLOW_TRANSDUCTIVE: bool = False  # True: accept a bank that holds queries, and mark every number
+ALLOW_TRANSDUCTIVE: bool = False  # True: accept a bank that holds queries, and mark every result
 TUNE: bool = False  # True: choose parameters of hubs and words on half of the images, report on the rest
 SEED: int | None = None  # of every draw; None means the cache's
 DEVICE: str = "auto"  # for encoding texts: auto, cpu, cuda, cuda:1, mps
 BANK_FILE: str = "data/annotations/captions_train2017.json"  # captions JSON, or encoded captions (.npz)
+OTHER_BANK_FILE: str | None = None  # in its place: of another numbering, so that only content is compared
 MODEL_DIR: str | None = None  # folder of the model; None means where step 1 found it
 STUDY_DIR: str | None = None  # folder of one study, with the three below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
@@ -82,7 +86,8 @@ def run_cells(todo: list[Cell], ranker: Ranker, run: results.Run, folder: Path) 
     found = {path: results.read_finished(path, run) for path in paths}
     waiting = {path: cell for path, cell in paths.items() if found[path] is None}
     if len(waiting) < len(paths):
-        print(f"{len(paths) - len(waiting)} of {len(paths)} methods were finished by an earlier run")
+        done = f"{len(paths) - len(waiting)} of {say.items(len(paths), 'method')}"
+        print(f"{done} were finished by an earlier run of the same code and settings")
     ranker.encode(list(waiting.values()))
     for label, n in ranker.texts.cut_off.items():
         if n:
@@ -90,7 +95,9 @@ def run_cells(todo: list[Cell], ranker: Ranker, run: results.Run, folder: Path) 
     with tqdm(waiting.items(), unit="method", disable=None, leave=False) as bar:
         for path, cell in bar:
             bar.set_description(cell.label)
-            found[path] = results.write(path, cell, ranker.rank(cell), ranker.study, run)
+            found[path] = results.write(path, cell, ranker, run)
+            if bar.disable:  # no terminal: a line for each, so that nobody waits for minutes without a word
+                print(f"  measured {cell.label}", flush=True)
     return found
 
 
@@ -105,6 +112,13 @@ def say_study(study: Study) -> None:
         print("  Results below are for the other half:")
     recall, failures = say.share(evaluation.recall(ranks, 1)), say.items(len(study.failures), "failure")
     print(f"  R@1 = {recall} over {say.items(len(ranks), 'caption')}: {failures}")
+
+
+def say_parts(wanted: list[Recipe]) -> None:
+    """What the names of methods mean, before the first of them is used."""
+    print("Methods, parts joined by +:")
+    for line in recipes.explained(wanted):
+        print(f"  {line}")
 
 
 def say_labels(study: Study, subsets: Sets, size: int) -> None:
@@ -127,12 +141,18 @@ def say_bank(bank: Bank) -> None:
     """Which bank methods learn from."""
     size, equal = len(bank.captions), say.number(bank.equal_texts)
     print(f"Bank: {say.number(size)} of {say.items(bank.available, 'caption')} of {bank.file}")
-    print(f"  {equal} of them have the same text as a query, though they are of other images")
+    other = ", though by their ids they are of other images"
+    print(
+        f"  {equal} of them have the same text or embedding as a query"
+        + (other if bank.ids_compared and not bank.transductive else "")
+    )
+    if not bank.ids_compared:
+        print("  their ids are of another numbering, so they were not compared with the queries'")
     fewer = [name for name, values in recipes.published().items() if (values.get("k") or 0) > size]
     if fewer:
         print(f"  fewer than the k of {', '.join(fewer)}, so all of them are taken")
     if bank.transductive:
-        print("  TRANSDUCTIVE: it holds queries or their images; every number that uses it is marked so")
+        print("  TRANSDUCTIVE: it holds queries or their images; every result that uses it is marked so")
 
 
 def say_left_out(skipped: dict[str, str]) -> None:
@@ -142,34 +162,13 @@ def say_left_out(skipped: dict[str, str]) -> None:
         print(f"Left out: {names}: {reason}")
 
 
-def say_net_effects(rows: list[IndexRow], n: int) -> None:
-    """The confirmatory table, over n captions."""
-    if not rows:
-        print("\nNo method could be run, so there is no result")
-        return
-    print(f"\nNet effect on R@1 of all {say.items(n, 'caption')}, in points [95% interval over images]:")
-    for row in rows:
-        effect, holm = row.net_effect["R@1"], say.p_value(row.p_holm)
-        value, low, high = (f"{say.signed(each):>6}" for each in (effect.value, effect.low, effect.high))
-        gained, lost = say.number(effect.gained), say.number(effect.lost)
-        marks = ["oracle"] * row.oracle + ["transductive"] * row.transductive
-        marks += [] if row.exact else [f"estimated from {say.number(row.subset_size)}"]
-        print(
-            f"  {row.name:<30} {value} [{low}, {high}]  {say.p(effect.p)}, Holm {holm}  "
-            f"gained {gained}, lost {lost}  placebo {say.signed(row.placebo['R@1'].value)}"
-            + (f"  ({', '.join(marks)})" if marks else "")
-        )
-    if any(row.oracle for row in rows):
-        print("  oracle: uses information that is not available at test time")
-    if not all(row.exact for row in rows):
-        print("  estimated: from samples of failures and of successes, each weighted by its true share;")
-        print("  gained and lost are counts in the samples, so their difference isn't the effect")
-
-
-def say_written(folder: Path, n: int, run: results.Run) -> None:
+def say_written(folder: Path, index: Index, run: results.Run) -> None:
     """Where the results are, and what comes next."""
-    print(f"\nWrote {shown(folder / INDEX)} and, for {say.items(n, 'method')} (each pooling counts as one),")
+    n = say.items(len(index.cells), "method")
+    print(f"\nWrote {shown(folder / INDEX)} and, for {n} (each pooling counts as one),")
     print(f"  results by set (.json) and ranks (.csv): {shown(folder / CELLS)}/*_{run.mark}.*")
+    if index.kept:
+        print(f"  kept from earlier runs of the same code and settings: {say.first_of(index.kept)}")
     others = [path.name for path in results.of_other_runs(folder, run)]
     if others:
         print(f"  not used: files of other runs, {say.first_of(others, 1)}")
@@ -187,28 +186,36 @@ def main() -> None:
     study = studies.make_study(frozen, merged.categories(labels), settings.TUNE, seed)
     sizes = settings.SUBSET_SIZE, settings.CONTROL_SIZE
     subsets = studies.choose_subsets(study, settings.CATEGORIES, *sizes, seed)
-    bank = banks.find(settings.BANK_FILE, settings.BANK_SIZE, seed, frozen.meta, settings.ALLOW_TRANSDUCTIVE)
+    named, allowed = (settings.BANK_FILE, settings.OTHER_BANK_FILE), settings.ALLOW_TRANSDUCTIVE
+    bank = banks.find(banks.Wish(*named, settings.BANK_SIZE, seed, allowed), frozen.meta)
     say_study(study)
     say_labels(study, subsets, settings.SUBSET_SIZE)
+    say_parts(wanted)
+
+    texts, no_bank = TextCache(frozen, settings.MODEL_DIR, settings.DEVICE), ""
+    if any(recipe.needs_bank for recipe in wanted):  # else there is no need to encode it
+        bank, no_bank = banks.encoded(bank, texts, allowed)
     if bank:
         say_bank(bank)
-
-    texts = TextCache(frozen, settings.MODEL_DIR, settings.DEVICE)
-    material, no_bank = cells.material_of(study, bank, wanted, texts)
     skipped = cells.left_out(wanted, study, bank, no_bank, texts)
     say_left_out(skipped)
     chosen = [recipe for recipe in wanted if recipe.name not in skipped]
-    maker = rerank.Maker(material, seed)
+    if not chosen:
+        raise UserError("No method could be run, so nothing was written: see why above")
+    maker = rerank.Maker(cells.material_of(study, bank), seed)
     parameters = tuning.choose_parameters(chosen, study, maker)
     ranker = Ranker(study, maker, texts, settings.K_TEMPLATES, settings.TAU, parameters)
-    todo = [cell for recipe in chosen for cell in cells.cells_of(recipe, subsets, study, settings.POOLING)]
+    shared = subsets, study, settings.POOLING, bank
+    todo = [cell for recipe in chosen for cell in cells.cells_of(recipe, *shared)]
 
     run = results.run_of(study, bank, parameters, settings)
     folder = meta.own_folder(settings.RESULT_DIR, frozen.meta)
     found = run_cells(todo, ranker, run, folder)
     index = results.write_index(folder, found, skipped, study, run)
-    say_net_effects(index.net_effects, len(study.queries))
-    say_written(folder, len(found), run)
+    n = say.items(len(study.queries), "caption")
+    print(f"\nNet effect on R@1 of all {n}, in points [95% interval over images]:")
+    print("\n".join(table.lines(index)))
+    say_written(folder, index, run)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from torch.nn.functional import normalize
 
 from benchmarks import PROJECT
@@ -65,14 +66,16 @@ def start(meta_file: Path, bank_file: Path) -> None:
     torch.set_num_threads(1)
     frozen = cache.load(meta_file)
     bank = banks.read(bank_file, 20000, SEED, frozen.meta)
-    rows, no_bank = banks.rows_of(bank, text_cache.TextCache(frozen, None, "cpu"))
+    bank, no_bank = banks.encoded(bank, text_cache.TextCache(frozen, None, "cpu"), False)
     if no_bank:
         sys.exit(no_bank)
     txt = frozen.txt[:, None]
     noise = torch.randn(len(txt), TEMPLATES, txt.shape[2], generator=torch.manual_seed(SEED))
     noise = normalize(noise, dim=-1)
     across = normalize(noise - (noise * txt).sum(-1, keepdim=True) * txt, dim=-1)
-    material = Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, rows, bank.captions)
+    material = Material(
+        frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, bank.embeddings, bank.captions
+    )
     templated = ANGLE * txt + (1 - ANGLE**2) ** 0.5 * across
     state = State(rerank.Maker(material, SEED), frozen.gt, templated)
 
@@ -81,11 +84,12 @@ def placebos(seed: int, queries: np.ndarray) -> list:
     """Ranks by two independent placebos of each method, in one pass that shares the plain scores."""
     maker, methods = state.maker, []
     for name in (*WHOLE, SAMPLED):
+        base = None
+        if name == SAMPLED:
+            base = maker.pooled(queries, state.templated, "mean", 0.01)
+        method = maker.make(recipes.parse(name), recipes.published(), base)
         for maker.seed in (2 * seed + 1000, 2 * seed + 1001):
-            bases = None
-            if name == SAMPLED:
-                bases = maker.pooled(queries, state.templated, "mean", 0.01)
-            methods.append(maker.make(recipes.parse(name), recipes.published(), bases)[1])
+            methods.append(maker.placebos(method)[0])
     ranked = rerank.rank(methods, queries, state.gt)
     return list(zip(ranked[::2], ranked[1::2], strict=True))
 
@@ -101,8 +105,17 @@ def one_run(seed: int) -> list[tuple[float, float]]:
             rows = np.concatenate([random.permutation(each)[:CONTROL] for each in strata])
         sizes = tuple(map(len, strata))
         effect = net_effect.effect(Ranks(first.rank[rows], second.rank[rows], gt[rows]), sizes, 1, seed)
-        found.append((effect.p, effect.mcnemar_p))
+        found.append((effect.p, mcnemar(effect, [len(rows[first.rank[rows] > 1]), len(rows)], sizes)))
     return found
+
+
+def mcnemar(effect: net_effect.Effect, ranked: list[int], sizes: tuple[int, int]) -> float:
+    """McNemar's exact p, which takes captions of an image for independent. ranked: failures, all."""
+    if not effect.gained + effect.lost:
+        return 1.0
+    # Where as many are gained as lost, the ranked ones split as the sampled shares do (1 : 1 if exact).
+    shares = ranked[0] / sizes[0], (ranked[1] - ranked[0]) / sizes[1]
+    return binomtest(effect.gained, effect.gained + effect.lost, shares[0] / sum(shares)).pvalue
 
 
 def coverage(ranks: Ranks, size: int, cutoff: int, rounds: int) -> float:
@@ -143,7 +156,8 @@ def print_coverage(rounds: int) -> None:
     print(f"\n2. Share of {rounds:,} samples whose 95 % interval covers the exact effect (93 to 97 % wanted)")
     print(f"{'effect':<24} {'exact':>7}  " + "  ".join(f"n = 2 x {size:<4}" for size in SIZES))
     for name in ("nnn", "words", "tfidf", "dis"):
-        pair = rerank.rank(list(maker.make(recipes.parse(name), recipes.published())), queries, gt)
+        method = maker.make(recipes.parse(name), recipes.published())
+        pair = rerank.rank([method, maker.placebos(method)[0]], queries, gt)
         for label, after in zip((name, f"{name}, placebo"), pair, strict=True):
             for cutoff in (1, 5):
                 ranks = Ranks(before.rank, after.rank, gt)

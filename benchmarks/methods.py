@@ -64,7 +64,7 @@ def write_inputs(annotation_file: Path, folder: Path) -> None:
         embeddings=bank.numpy(),
         caption_ids=-1 - np.arange(BANK),
         image_ids=-1 - np.arange(BANK),
-        captions=np.array((sample.captions * 2)[3 : BANK + 3]),
+        captions=np.array([f"{text} elsewhere" for text in (sample.captions * 2)[3 : BANK + 3]]),
         model=np.array("random"),
         revision=np.array("1"),
     )

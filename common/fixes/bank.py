@@ -8,16 +8,20 @@ captions already encoded, an .npz with these arrays:
     image_ids    (n,) int     the image of each
     captions     (n,) str     their texts
     model, revision  str      of the cache that it goes with: other models' vectors mean nothing here
+
+A bank must not have seen the queries. Their ids tell, where they are of one numbering; their content tells
+always: their texts, and where both are encoded their vectors.
 """
 
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from common import files
+from common import files, say
 from common.errors import UserError
 from common.results import BankNote
 from common.retrieval import coco
@@ -27,6 +31,11 @@ from common.settings import PROJECT_DIR, shown
 
 DEFAULT = PROJECT_DIR / "data" / "annotations" / "captions_train2017.json"
 OF_SAMPLE = PROJECT_DIR / "data" / "sample" / "annotations" / "captions_train2017.json"
+# Share of the queries whose very text stands in the bank above which it holds the queries, whatever its ids
+# say. Of COCO's captions 1 to 2 % stand in 12,000 to 20,000 captions of other images by chance.
+MOST_COVERED = 0.05
+BLOCK = 512  # queries at once: 512 x 20,000 float32 cosines are 41 MB
+SAME = 1 - 1e-6  # cosine from which two vectors are one: float16 costs 4e-8
 ARRAYS = ("embeddings", "caption_ids", "image_ids", "captions", "model", "revision")
 
 
@@ -40,8 +49,10 @@ class Bank:
     file: str
     fingerprint: str  # SHA-256 of the file
     available: int  # captions in the file
+    ids_compared: bool = True  # False: they are of another numbering than the queries'
     transductive: bool = False  # holds captions or images of the queries
-    equal_texts: int = 0  # captions whose text is also a query's
+    equal_texts: int = 0  # captions whose text, or whose vector, is also a query's
+    queries_covered: int = 0  # queries whose text, or whose vector, is also a caption's
     embeddings: torch.Tensor | None = field(default=None, repr=False)  # (n, dim) float32, rows of length 1
 
     @property
@@ -52,47 +63,68 @@ class Bank:
             file=self.file,
             fingerprint=self.fingerprint,
             available=self.available,
+            ids_compared=self.ids_compared,
             transductive=self.transductive,
             equal_texts=self.equal_texts,
+            queries_covered=self.queries_covered,
         )
 
 
-def find(path: Path, size: int, seed: int, content: Meta, allow_transductive: bool) -> Bank | None:
-    """The bank, drawn and checked against the queries (the cache's meta); None where there is none.
+class Wish(NamedTuple):
+    """The bank that a user wants."""
+
+    file: Path
+    other_file: Path | None  # in its place: of another numbering, so that its ids mean nothing here
+    size: int  # captions to draw
+    seed: int
+    allow_transductive: bool  # accept one that holds queries, and mark it
+
+
+def find(wish: Wish, content: Meta) -> Bank | None:
+    """The bank, drawn and checked by ids and texts against the queries (the cache's meta); None where there
+    is none.
 
     In place of the default file the bundled sample has its own. Raises UserError where a file that the user
     named was not found, is no bank, or holds queries without leave.
     """
+    path = wish.other_file or wish.file
     if content.bundled_sample and path == DEFAULT:
         path = OF_SAMPLE
     if not path.is_file():
         if path not in (DEFAULT, OF_SAMPLE):
-            raise UserError(f"BANK_FILE = {shown(path)} was not found")
+            name = "OTHER_BANK_FILE" if wish.other_file else "BANK_FILE"
+            raise UserError(f"{name} = {shown(path)} was not found")
         return None
-    return checked(read(path, size, seed, content), content, allow_transductive)
+    bank = replace(read(path, wish.size, wish.seed, content), ids_compared=not wish.other_file)
+    return checked(bank, content, wish.allow_transductive)
 
 
-def rows_of(bank: Bank | None, texts: TextCache) -> tuple[torch.Tensor | None, str]:
-    """The bank's rows (n, dim) float32 of length 1, encoded if need be, or None and why there are none.
+def encoded(bank: Bank | None, texts: TextCache, allow_transductive: bool) -> tuple[Bank | None, str]:
+    """The bank with its rows, encoded if need be and checked once more by them; or why it has none.
 
-    Raises UserError where they have another number of dimensions than the cache's.
+    Raises UserError where they have another number of dimensions than the cache's, or hold queries without
+    leave.
     """
     if bank is None:
         return None, (
-            "no bank of captions was found: `python main.py --download True` puts captions_train2017.json "
-            "into data/annotations/ (data/README.md: by hand), or set BANK_FILE"
+            "no bank of captions was found: `python main.py --download True` puts COCO's "
+            "captions_train2017.json into data/annotations/ (data/README.md: by hand); for other data set "
+            "BANK_FILE to captions of other images"
         )
     rows = bank.embeddings
     if rows is None:
         try:
             texts.add(bank.captions, "bank")
         except NoModel as error:
-            return None, f"the bank can't be encoded, since {error}"
+            return bank, f"the bank can't be encoded, since {error}"
         rows = texts.rows(bank.captions)
     dim = texts.frozen.img.shape[1]
     if rows.shape[1] != dim:
-        raise UserError(f"BANK_FILE: its embeddings have {rows.shape[1]} dimensions, the cache's have {dim}")
-    return rows, ""
+        raise UserError(
+            f"{bank.file}: its embeddings have {rows.shape[1]} dimensions, the cache's have {dim}"
+        )
+    bank = replace(bank, embeddings=rows)
+    return checked(bank, texts.frozen.meta, allow_transductive, texts.frozen.txt), ""
 
 
 def read(path: Path, size: int, seed: int, content: Meta) -> Bank:
@@ -115,25 +147,54 @@ def read(path: Path, size: int, seed: int, content: Meta) -> Bank:
     )
 
 
-def checked(bank: Bank, content: Meta, allow_transductive: bool) -> Bank:
-    """The bank with what it shares with the queries (cache's meta) counted.
+def checked(bank: Bank, content: Meta, allow_transductive: bool, txt: torch.Tensor | None = None) -> Bank:
+    """The bank with what it shares with the queries (cache's meta) counted; `txt` (n_captions, dim) are their
+    rows, which are compared where the bank has some too.
 
-    Raises UserError where a caption id or an image id is the queries' too, unless that is allowed: such a
-    bank has seen the answers.
+    Raises UserError where it shares ids, or the content of more queries than chance explains, unless that is
+    allowed: such a bank has seen the answers.
     """
-    captions = set(bank.caption_ids) & set(content.caption_ids)
-    images = set(bank.image_ids) & set(content.sampled_img_ids)
+    captions, images = set(), set()
+    if bank.ids_compared:
+        captions = set(bank.caption_ids) & set(content.caption_ids)
+        images = set(bank.image_ids) & set(content.sampled_img_ids)
     if (captions or images) and not allow_transductive:
         raise UserError(
-            f"BANK_FILE = {bank.file}: {len(captions):,} of its captions and {len(images):,} of its images "
+            f"the bank {bank.file}: {len(captions):,} of its captions and {len(images):,} of its images "
             f"are among the queries (caption id {min(captions, default='-')}, "
-            f"image id {min(images, default='-')}). "
-            "Take captions of other images (captions_train2017.json), or set ALLOW_TRANSDUCTIVE = True, "
-            "which marks every number"
+            f"image id {min(images, default='-')}). Take captions of other images, or set "
+            "ALLOW_TRANSDUCTIVE = True, which marks every number. If its ids are of another numbering, name "
+            "it as OTHER_BANK_FILE"
         )
-    texts = {coco.normalized(caption) for caption in content.captions}
-    equal = sum(coco.normalized(caption) in texts for caption in bank.captions)
-    return replace(bank, transductive=bool(captions or images), equal_texts=equal)
+    own, others = _equal(bank, content, txt)
+    covered, n = int(own.sum()), len(content.captions)
+    too_many = covered > MOST_COVERED * n
+    if too_many and not allow_transductive:
+        raise UserError(
+            f"the bank {bank.file}: {covered:,} of {n:,} queries have their very text or embedding in it "
+            f"({say.share(covered / n)}, where {say.share(MOST_COVERED)} may be chance), so it holds the "
+            "queries, whatever its ids are. Take captions of other images, or fewer of them (BANK_SIZE), or "
+            "set ALLOW_TRANSDUCTIVE = True, which marks every number"
+        )
+    return replace(
+        bank,
+        transductive=bool(captions or images or too_many),
+        equal_texts=int(others.sum()),
+        queries_covered=covered,
+    )
+
+
+def _equal(bank: Bank, content: Meta, txt: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which queries have their text or row in the bank (n,) bool, and which of its captions are these."""
+    texts = [np.array([coco.normalized(each) for each in of]) for of in (content.captions, bank.captions)]
+    own, others = np.isin(*texts), np.isin(*texts[::-1])
+    if txt is not None and bank.embeddings is not None:
+        columns = bank.embeddings.T
+        for start in range(0, len(txt), BLOCK):
+            same = txt[start : start + BLOCK] @ columns >= SAME
+            own[start : start + BLOCK] |= same.any(1).numpy()
+            others |= same.any(0).numpy()
+    return own, others
 
 
 def _captions(path: Path) -> Bank:

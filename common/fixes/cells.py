@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from common.fixes import prompts, recipes, rerank
-from common.fixes.bank import Bank, rows_of
+from common.fixes.bank import Bank
 from common.fixes.recipes import Material, Recipe
 from common.fixes.rerank import Ranked
 from common.fixes.study import Sets, Study, deal_categories
 from common.labels.taxonomy import CATEGORY_NAMES
-from common.results import ALL, CLEAR, DEALT, FAILURES, LABEL, NO_POOLING, SUCCESSES
+from common.results import ALL, CLEAR, DEALT, FAILURES, LABEL, NO_POOLING, SUCCESSES, Marks
 from common.retrieval.text_cache import NoModel, TextCache
+from common.statistics import ANECDOTAL
 
 
 class Cell(NamedTuple):
@@ -26,6 +27,7 @@ class Cell(NamedTuple):
     recipe: Recipe
     pooling: str  # of prompts.POOLINGS, or NO_POOLING
     sets: Sets
+    transductive: bool = False  # it learns from a bank that holds queries
 
     @property
     def label(self) -> str:
@@ -41,6 +43,20 @@ class Cell(NamedTuple):
             return None
         return LABEL if name in (*CATEGORY_NAMES, CLEAR) else DEALT
 
+    def marks(self, name: str, ranked: int, study: Study) -> Marks:
+        """What has to be said of a result on one of its sets, of which `ranked` queries were ranked."""
+        source, size = self.source(name), study.size(name)
+        return Marks(
+            exact=ranked == size,
+            ranked=ranked,
+            of=size,
+            transductive=self.transductive,
+            oracle=self.recipe.is_oracle(source),
+            dealt=source == DEALT,
+            anecdotal=ranked < ANECDOTAL,
+            tuned=bool(len(study.tuning)) and self.recipe.is_tunable,
+        )
+
     @property
     def queries_of(self) -> dict[str | None, np.ndarray]:
         """Source -> the queries of all sets that it is for, each once: (n,) idx, ascending."""
@@ -52,20 +68,22 @@ class Cell(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """Queries ranked by a method and by its placebo, each once."""
+    """Queries ranked by a method and by each draw of its placebo, each once."""
 
     source: str | None  # of the queries' categories, as Cell.source gives it
     queries: np.ndarray  # (n,) idx, ascending
     after: Ranked
-    placebo: Ranked
+    placebos: list[np.ndarray]  # for each draw (n,) ranks
 
     def on(self, queries: np.ndarray) -> "Pass":
         """The same of some of the queries alone, (m,) idx."""
         rows = np.searchsorted(self.queries, queries)
-        return Pass(self.source, queries, self.after.of(rows), self.placebo.of(rows))
+        return Pass(self.source, queries, self.after.of(rows), [each[rows] for each in self.placebos])
 
 
-def cells_of(recipe: Recipe, subsets: Sets, study: Study, poolings: Sequence[str]) -> list[Cell]:
+def cells_of(
+    recipe: Recipe, subsets: Sets, study: Study, poolings: Sequence[str], bank: Bank | None = None
+) -> list[Cell]:
     """A method with each pooling, if it has templates.
 
     On all queries where no text has to be encoded; else the samples of failures and successes stand for all.
@@ -74,22 +92,19 @@ def cells_of(recipe: Recipe, subsets: Sets, study: Study, poolings: Sequence[str
     if recipe.uses_category:
         sets.pop("Ambiguous", None)  # no template distinguishes two images that both fit
     sets[ALL] = np.union1d(subsets[FAILURES], subsets[SUCCESSES]) if recipe.encodes else study.queries
-    return [Cell(recipe, pooling, sets) for pooling in (poolings if recipe.encodes else [NO_POOLING])]
+    transductive = bool(bank and bank.transductive and recipe.needs_bank)
+    return [
+        Cell(recipe, pooling, sets, transductive)
+        for pooling in (poolings if recipe.encodes else [NO_POOLING])
+    ]
 
 
-def material_of(
-    study: Study, bank: Bank | None, wanted: list[Recipe], texts: TextCache
-) -> tuple[Material, str]:
-    """What methods are made from, and why it has no bank, or "".
-
-    A bank that none of the methods needs is not encoded.
-    """
-    frozen = study.frozen
-    if not any(recipe.needs_bank for recipe in wanted):
-        bank = None
-    rows, no_bank = rows_of(bank, texts)
-    captions = [] if bank is None or no_bank else bank.captions
-    return Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, rows, captions), no_bank
+def material_of(study: Study, bank: Bank | None) -> Material:
+    """What methods are made from; the bank, if there is one, with its rows."""
+    frozen, rows, captions = study.frozen, None, []
+    if bank and bank.embeddings is not None:
+        rows, captions = bank.embeddings, bank.captions
+    return Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, rows, captions)
 
 
 def left_out(
@@ -138,24 +153,31 @@ class Ranker:
                 self.texts.add(sorted(needed), f"{part.name} templates")
 
     def rank(self, cell: Cell) -> list[Pass]:
-        """A cell's queries by its method and by its placebo: one pass for each source of categories."""
+        """A cell's queries by its method and its placebo's draws: one pass for each source of categories."""
         passes = []
         for source, queries in cell.queries_of.items():
-            bases = None
+            base = None
             if cell.recipe.encodes:
                 rows = self.texts.rows(self._templated(cell.recipe, source, queries))
                 rows = rows.reshape(len(queries), self.k, -1)
-                bases = self.maker.pooled(queries, rows, cell.pooling, self.tau)
-            methods = self.maker.make(cell.recipe, self.parameters, bases)
+                base = self.maker.pooled(queries, rows, cell.pooling, self.tau)
+            method = self.maker.make(cell.recipe, self.parameters, base)
             # First images are counted where all queries are ranked (hubness), and nowhere else.
             whole = len(queries) == len(self.study.queries)
-            ranked = rerank.rank(list(methods), queries, self.study.frozen.gt, first=whole)
-            passes.append(Pass(source, queries, *ranked))
+            methods = [method, *self.maker.placebos(method)]
+            after, *placebos = rerank.rank(methods, queries, self.study.frozen.gt, first=int(whole))
+            passes.append(Pass(source, queries, after, [each.rank for each in placebos]))
         return passes
 
     @cached_property
     def _dealt(self) -> dict[int, str]:
         return deal_categories(self.study, self.maker.seed)
+
+    def cut_off(self, cell: Cell) -> dict[str, int]:
+        """Label -> how many of the texts that a cell was made from are longer than the model reads."""
+        base, labels = cell.recipe.base, ["bank"] if cell.recipe.needs_bank else []
+        labels += [f"{base.name} templates"] if base else []
+        return {label: self.texts.cut_off[label] for label in labels if self.texts.cut_off.get(label)}
 
     def _texts(self, cell: Cell) -> list[str]:
         """All texts of a cell's queries."""

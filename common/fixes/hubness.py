@@ -16,8 +16,10 @@ import numpy as np
 import scipy.stats
 import torch
 
+from common.results import SHOWS
+
 BLOCK = 256  # images at once: 256 x 20,000 float64 scores are 41 MB
-OCCURRENCE_K = 10  # how many first images of a query count for k-occurrence
+OCCURRENCE_K = max(SHOWS)  # how many first images of a query are kept for k-occurrence
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, t
 
-from common.statistics import Z, clustered_mean, clustered_share
+from common.statistics import Z, clustered_share, clustered_variance
 
 FLIPS = 9999  # random sign flips where the sums aren't whole numbers; p is then a multiple of 1 / 10,000
 
@@ -41,6 +41,70 @@ class Ranks(NamedTuple):
         return (self.after <= cutoff).astype(int) - (self.before <= cutoff)
 
 
+class Design(NamedTuple):
+    """Which queries were ranked, and for how many of their kind each stands."""
+
+    failed: np.ndarray  # (n,) bool: a failure of R@1 before the method
+    image: np.ndarray  # (n,) row of the own image
+    sizes: tuple[int, int]  # failures and successes of the whole set
+
+    @property
+    def ranked(self) -> tuple[int, int]:
+        """Failures and successes that were ranked."""
+        failures = int(self.failed.sum())
+        return failures, len(self.failed) - failures
+
+    @property
+    def exact(self) -> bool:
+        return self.ranked == tuple(self.sizes)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(n,) how many queries of the whole set each represents."""
+        pairs = zip(self.ranked, self.sizes, strict=True)
+        return np.where(self.failed, *(size / max(n, 1) for n, size in pairs))
+
+    def mean(self, change: np.ndarray) -> float:
+        """The mean change over the whole set. change (n,) between -1 and 1."""
+        return float(np.sum(self.weight * change) / sum(self.sizes))
+
+    def image_variance(self, change: np.ndarray) -> float:
+        """Variance between images of the mean change, as if all queries had been ranked.
+
+        For a whole set this is the clustered variance of statistics.py. From a sample the sum of squared
+        image totals is estimated: the squares of the weighted totals, less what sampling itself adds to them,
+        which is w (w - 1) times the square of each query's residual (as under Poisson sampling).
+        """
+        weight, centered = self.weight, change - self.mean(change)
+        totals = np.bincount(self.image, weights=weight * centered)
+        m = len(np.unique(self.image))
+        if m < 2:
+            return math.inf
+        squares = np.sum(totals**2) - np.sum(weight * (weight - 1) * centered**2)
+        return max(0.0, float(m / (m - 1) * squares / sum(self.sizes) ** 2))
+
+    def sampling_variance(self, change: np.ndarray) -> float:
+        """Variance of a stratified estimate (Cochran 1977, eq. 5.9) with its finite-population correction.
+
+        Half a gain and half a loss more are imagined in each sample (Agresti and Min 2005), so that a sample
+        without any change doesn't pass for certainty.
+        """
+        total = 0.0
+        for stratum, n, size in zip((self.failed, ~self.failed), self.ranked, self.sizes, strict=True):
+            if n < size:
+                own = change[stratum]
+                mean, square = own.sum() / (n + 1), (np.sum(own**2) + 1) / (n + 1)
+                total += (size / sum(self.sizes)) ** 2 * (1 - n / size) * (square - mean**2) / n
+        return float(total)
+
+    def reach(self, change: np.ndarray, further: float = 0.0) -> float:
+        """Half of the 95 % interval for other images of this kind. `further`: a variance that is added."""
+        half = Z * math.sqrt(self.image_variance(change) + self.sampling_variance(change) + further)
+        # No spread can be seen where nothing changed: Wilson's bound at 0, with images standing for n.
+        none = 0.0 if change.any() else Z**2 / (len(np.unique(self.image)) + Z**2)
+        return max(half, none)
+
+
 class Effect(NamedTuple):
     """A net effect on recall@K, as a share between -1 and 1. Counts are of the queries that were ranked."""
 
@@ -52,7 +116,6 @@ class Effect(NamedTuple):
     gained: int
     lost: int
     p: float  # sign-flip permutation of per-image sums, two-sided
-    mcnemar_p: float | None  # takes captions for independent; None where it isn't defined
 
 
 def effect(ranks: Ranks, sizes: tuple[int, int], cutoff: int, seed: int, flips: int = FLIPS) -> Effect:
@@ -60,63 +123,24 @@ def effect(ranks: Ranks, sizes: tuple[int, int], cutoff: int, seed: int, flips: 
 
     Raises ValueError where the ranked queries can't stand for a set of these sizes.
     """
-    before, _, image = ranks
-    change = ranks.change(cutoff)
-    failed = before > 1
-    n_failures, n_all = int(failed.sum()), sum(sizes)
-    ranked = (n_failures, len(before) - n_failures)
-    if any(bool(n) != bool(size) or n > size for n, size in zip(ranked, sizes, strict=True)):
-        raise ValueError(f"{ranked} failures and successes can't stand for {sizes}")
-    # Each ranked query stands for as many of its kind.
-    weight = np.where(failed, *(size / max(n, 1) for n, size in zip(ranked, sizes, strict=True)))
-    value = float(np.sum(weight * change) / n_all)
-    exact = ranked == tuple(sizes)
-    sampling = 0.0 if exact else _sampling_variance(change, failed, ranked, sizes)
-    half = Z * math.sqrt(_image_variance(change, weight, image, value, n_all) + sampling)
-    if not change.any():
-        # No spread can be seen where nothing changed: Wilson's bound at 0, with images standing for n.
-        half = max(half, Z**2 / (len(np.unique(image)) + Z**2))
-    gained, lost = int((change > 0).sum()), int((change < 0).sum())
-    mcnemar = None
-    if exact or cutoff == 1:
-        # Where as many are gained as lost, the ranked ones split as the sampled shares do (1 : 1 if exact).
-        shares = [n / size if size else 0.0 for n, size in zip(ranked, sizes, strict=True)]
-        mcnemar = binomtest(gained, gained + lost, shares[0] / sum(shares)).pvalue if gained + lost else 1.0
-    sums = np.bincount(image, weights=change if exact else weight * change)
-    p = sign_flip_p(sums, seed, flips)
-    reach = Z * math.sqrt(sampling)
-    return Effect(value, value - half, value + half, value - reach, value + reach, gained, lost, p, mcnemar)
+    design, change = Design(ranks.before > 1, ranks.image, sizes), ranks.change(cutoff)
+    if any(bool(n) != bool(size) or n > size for n, size in zip(design.ranked, sizes, strict=True)):
+        raise ValueError(f"{design.ranked} failures and successes can't stand for {sizes}")
+    value, exact = design.mean(change), design.exact
+    sums = np.bincount(ranks.image, weights=change if exact else design.weight * change)
+    return Effect(
+        value,
+        *within(value, design.reach(change)),
+        *within(value, Z * math.sqrt(design.sampling_variance(change))),
+        gained=int((change > 0).sum()),
+        lost=int((change < 0).sum()),
+        p=sign_flip_p(sums, seed, flips),
+    )
 
 
-def _image_variance(change, weight, image, value: float, n_all: int) -> float:
-    """Variance between images of the mean change, as if all queries had been ranked.
-
-    For a whole set this is the clustered variance of statistics.py. From a sample the sum of squared image
-    totals is estimated: the squares of the weighted totals, less what sampling itself adds to them, which is
-    w (w - 1) times the square of each query's residual (as under Poisson sampling).
-    """
-    centered = change - value
-    totals = np.bincount(image, weights=weight * centered)
-    m = len(np.unique(image))
-    if m < 2:
-        return math.inf
-    squares = np.sum(totals**2) - np.sum(weight * (weight - 1) * centered**2)
-    return max(0.0, float(m / (m - 1) * squares / n_all**2))
-
-
-def _sampling_variance(change, failed, ranked: tuple[int, int], sizes: tuple[int, int]) -> float:
-    """Variance of a stratified estimate (Cochran 1977, eq. 5.9) with its finite-population correction.
-
-    Half a gain and half a loss more are imagined in each sample (Agresti and Min 2005), so that a sample
-    without any change doesn't pass for certainty.
-    """
-    total = 0.0
-    for stratum, n, size in zip((failed, ~failed), ranked, sizes, strict=True):
-        if n < size:
-            own = change[stratum]
-            mean, square = own.sum() / (n + 1), (np.sum(own**2) + 1) / (n + 1)
-            total += (size / sum(sizes)) ** 2 * (1 - n / size) * (square - mean**2) / n
-    return float(total)
+def within(value: float, half: float, least: float = -1.0, most: float = 1.0) -> tuple[float, float]:
+    """value -+ half, and nothing outside of what can be."""
+    return max(least, value - half), min(most, value + half)
 
 
 def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
@@ -142,7 +166,7 @@ def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted over the methods of one run (Holm 1979), in the same order."""
+    """p-values adjusted over the tests of one family (Holm 1979), in the same order."""
     if not p_values:
         return []
     from statsmodels.stats.multitest import multipletests  # takes seconds to import
@@ -154,12 +178,51 @@ def paired(ranks: Ranks, cutoff: int) -> tuple[float, float, float]:
     """Change of recall@cutoff on the queries at hand, with a paired 95 % interval clustered by image.
 
     For description alone: on failures R@1 is 0 by construction, so nothing can be lost and a test is void.
+    Where all queries are failures of R@1 nothing can be lost of it, and where all are successes nothing can
+    be gained: the interval is then that of a share. Else both can happen, whether it did here or not.
     """
     change, image = ranks.change(cutoff), ranks.image
     value = float(change.mean())
-    if not (change < 0).any():
+    least, most = possible(ranks.before, cutoff)
+    if least == 0:
         return value, *clustered_share(change > 0, image)
-    if not (change > 0).any():
+    if most == 0:
         low, high = clustered_share(change < 0, image)
         return value, -high, -low
-    return value, *clustered_mean(change, image)
+    around = agresti_min(change, image)
+    low, high = within(around.center, around.reach())
+    return value, min(low, value), max(high, value)
+
+
+def possible(before: np.ndarray, cutoff: int) -> tuple[int, int]:
+    """The least and the most that recall@cutoff of such queries can change: -1, 0 or 1, by what they are."""
+    return -int(cutoff > 1 or (before == 1).any()), int((before > 1).any())
+
+
+class Around(NamedTuple):
+    """Where an interval of a mean lies, and how wide it is."""
+
+    center: float
+    variance: float
+    quantile: float  # standard errors on each side
+
+    def reach(self, further: float = 0.0) -> float:
+        """Half of the interval. `further`: a variance that is added."""
+        return self.quantile * math.sqrt(self.variance + further)
+
+
+def agresti_min(change: np.ndarray, image: np.ndarray) -> Around:
+    """The paired interval of Agresti and Min (2005), with the design effect by image.
+
+    change (n,) between -1 and 1. Half a gain and half a loss are added to n queries, and two to their number.
+    Captions of one image depend on each other: n is divided by the design effect, as in `clustered_share`,
+    and as that is estimated from few images, Student's quantile with as many degrees of freedom counts.
+    """
+    n, mean, square = len(change), float(np.mean(change)), float(np.mean(np.square(change)))
+    clustered, images = clustered_variance(change, image), len(np.unique(image))
+    alone = (square - mean**2) / n
+    effective = n * alone / clustered if 0 < clustered < math.inf else images
+    effective = min(effective, n)
+    center = mean * effective / (effective + 2)
+    variance = ((square * effective + 1) / (effective + 2) - center**2) / (effective + 2)
+    return Around(center, variance, float(t.ppf(0.975, images - 1)) if 1 < images < n else Z)

@@ -1,15 +1,25 @@
 """Placebos: a method's own code with its link to the content cut.
 
-What is left is the size of the intervention without its meaning. A placebo isn't a zero: moving scores about
-at random breaks more right answers than it fixes wrong ones, so it is below the baseline.
+What is left is the size of the intervention without its meaning. A placebo isn't a zero: where it moves
+scores by as much as most corrections of hubs and words do, it breaks more right answers than it fixes wrong
+ones; where it moves them little, as that of templates does, next to nothing changes.
+
+Each draw of a placebo is random, so several are taken (`seeds`).
 """
 
 import numpy as np
 import torch
 
 from common.fixes.hubness import Correction
+from common.results import DRAWS
 
 DEALT, TURNED, SHUFFLED, CATEGORY = range(4)  # streams of one seed, so that no two draws are alike
+
+
+def seeds(seed: int) -> list[int]:
+    """A seed for each draw: the run's own first, then others that depend on it."""
+    further = np.random.SeedSequence([seed, DRAWS]).generate_state(DRAWS - 1, np.uint64)
+    return [seed, *(int(each >> np.uint64(1)) for each in further)]
 
 
 def dealt(correction: Correction, seed: int) -> Correction:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from common.fixes import hubness, lexical, prompts
-from common.results import NO_POOLING, PartNote
+from common.results import LABEL, NO_POOLING, PartNote
 
 BASE, HUBS, WORDS = KINDS = ("base", "hubs", "words")  # in the order in which they work
 BANK, LABELS, TEXTS = "bank", "labels", "texts"  # what a part may need: see Part.needs
@@ -47,7 +47,7 @@ class Part:
     description: str  # one sentence, for the report
     make: Callable  # see the head of this file
     needs: tuple[str, ...] = ()  # BANK of captions; LABELS of clear failures; TEXTS encoded by the model
-    is_oracle: bool = False  # uses information that is not available at test time
+    is_oracle: bool = False  # uses what nobody knows when a query is asked (with LABELS: its own category)
     published: dict = field(default_factory=dict)  # parameters: those used without TUNE
     source: str = ""  # of these parameters
     grid: tuple[dict, ...] = ()  # what TUNE tries, the published ones among them
@@ -213,8 +213,16 @@ class Recipe:
         return self.words is not None and BANK in self.words.needs
 
     @property
-    def is_oracle(self) -> bool:
-        return any(part.is_oracle for part in self.parts)
+    def is_tunable(self) -> bool:
+        """Whether TUNE chooses any of its parameters."""
+        return any(part.grid for part in self.parts)
+
+    def is_oracle(self, source: str | None) -> bool:
+        """Whether it uses extra knowledge where queries' categories are from `source` (results.LABEL, DEALT).
+
+        Category templates do with a failure's own label alone: dealt ones are anybody's.
+        """
+        return any(part.is_oracle and (LABELS not in part.needs or source == LABEL) for part in self.parts)
 
     def label(self, pooling: str) -> str:
         """The name for people: `prompts (mean)`, or `nnn` where nothing is pooled."""
@@ -239,6 +247,12 @@ def parse(name: str) -> Recipe:
             raise ValueError(f"{name!r} has more than one of {names}")
         found[kind] = own[0] if own else None
     return Recipe(**found)
+
+
+def explained(methods: list[Recipe] | None = None) -> list[str]:
+    """A line for each part of some methods (None: for all): its name and what it means, as in the table."""
+    used = PARTS if methods is None else {part for recipe in methods for part in recipe.parts}
+    return [f"{part.name:<8} {part.description}" for part in PARTS if part in used]
 
 
 def published() -> dict[str, dict]:

@@ -4,7 +4,7 @@ The parts of a method (recipes.py) are functions of their own (prompts, hubness,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -34,15 +34,62 @@ class Plain:
 class Pooled:
     """Pooled cosines of a query's templates with all images; only for the queries that were encoded."""
 
-    def __init__(self, queries: np.ndarray, rows: torch.Tensor, img: torch.Tensor, pool: Callable):
+    def __init__(self, queries: np.ndarray, rows: torch.Tensor, plain: Plain, pool: Callable):
         """rows (len(queries), K, dim): templates of each query, length 1; `pool`: scores of K to one."""
         self.row_of = {int(query): row for row, query in enumerate(queries)}
-        self.rows, self.gallery, self.pool = rows, img.double().T, pool
+        self.templated, self.plain, self.pool = rows, plain, pool
+
+    def rows(self, queries: np.ndarray) -> torch.Tensor:
+        """Templates of some queries: (len(queries), K, dim) float32 of length 1."""
+        return self.templated[[self.row_of[int(query)] for query in queries]]
 
     def __call__(self, queries: np.ndarray) -> torch.Tensor:
         """(len(queries), n_images) float64"""
-        rows = self.rows[[self.row_of[int(query)] for query in queries]].double()
-        return self.pool(rows.transpose(0, 1) @ self.gallery)
+        return self.pool(self.rows(queries).double().transpose(0, 1) @ self.plain.gallery)
+
+
+class Turned(Pooled):
+    """The placebo of pooled templates: plain captions displaced as far, in random directions.
+
+    Made block by block: ten draws of all rows would not fit into memory.
+    """
+
+    def __init__(self, base: Pooled, seed: int):
+        self.row_of, self.templated, self.plain, self.pool = (
+            base.row_of,
+            base.templated,
+            base.plain,
+            base.pool,
+        )
+        self.seed = seed
+
+    def rows(self, queries: np.ndarray) -> torch.Tensor:
+        return placebo.turned(self.plain.txt[queries], super().rows(queries), queries, self.seed)
+
+
+class Block:
+    """Some queries, and what several methods need of them: each is made once."""
+
+    def __init__(self, queries: np.ndarray):
+        self.queries, self._made = queries, {}
+
+    def base(self, base: Callable) -> torch.Tensor:
+        """Base scores: (n, n_images) float64."""
+        return self._once((id(base),), lambda: base(self.queries))
+
+    def values(self, words: Lexical) -> torch.Tensor:
+        """Lexical scores: (n, n_images) float64."""
+        return self._once((id(words),), lambda: torch.from_numpy(words.block(self.queries)))
+
+    def candidates(self, method: "Method", scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first images by `scores`, which the method's base and correction gave."""
+        key = id(method.base), id(method.correction)
+        return self._once(key, lambda: lexical.candidates(scores, CANDIDATES))
+
+    def _once(self, key: tuple, make: Callable):
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 @dataclass(frozen=True)
@@ -58,18 +105,19 @@ class Method:
     weight: float = 0.0
     shuffle_seed: int | None = None
 
-    def scores(self, queries: np.ndarray, base: torch.Tensor) -> torch.Tensor:
-        """Scores of some queries from their base scores (n, n_images): float32 of the same shape.
+    def scores(self, block: Block) -> torch.Tensor:
+        """Scores of a block of queries with all images: float32 (n, n_images).
 
         Rounded once, at the end, from float64: see ranking.py.
         """
+        base = block.base(self.base)
         scores = self.correction.apply(base) if self.correction else base
         if self.words is None:
             return scores.float()
-        places, chosen = lexical.candidates(scores, CANDIDATES)
-        values = torch.from_numpy(self.words.block(queries)).gather(1, places)
+        places, chosen = block.candidates(self, scores)
+        values = block.values(self.words).gather(1, places)
         if self.shuffle_seed is not None:
-            values = placebo.shuffled(values, places, chosen, queries, self.shuffle_seed)
+            values = placebo.shuffled(values, places, chosen, block.queries, self.shuffle_seed)
         return lexical.rerank(scores, values, places, chosen, self.weight).float()
 
 
@@ -95,32 +143,33 @@ class Maker:
         self.plain = Plain(material.txt, material.img)
         self._made = {}
 
-    def make(self, recipe: Recipe, parameters: dict, bases: tuple | None = None) -> tuple[Method, Method]:
-        """A method and its placebo.
+    def make(self, recipe: Recipe, parameters: dict, base: Pooled | None = None) -> Method:
+        """A method. `base`: that of pooled templates, if it has some.
 
-        parameters: part -> its parameters, where they are not the published ones. `bases` are those of pooled
-        templates and of their placebo.
+        parameters: part -> its parameters, where they are not the published ones.
         """
-        base, base_placebo = bases or (self.plain, self.plain)
-        correction = dealt = words = None
+        correction = words = None
         weight = 0.0
         if recipe.hubs:
             correction = self._once(recipe.hubs, parameters.get(recipe.hubs.name, recipe.hubs.published))
-            dealt = placebo.dealt(correction, self.seed)
         if recipe.words:
             further = dict(parameters.get(recipe.words.name, recipe.words.published))
             weight = further.pop("weight")
             words = self._once(recipe.words, further)
-        return (
-            Method(base, correction, words, weight),
-            Method(base_placebo, dealt, words, weight, shuffle_seed=self.seed),
-        )
+        return Method(base or self.plain, correction, words, weight)
 
-    def pooled(self, queries: np.ndarray, rows: torch.Tensor, pooling: str, tau: float) -> tuple:
-        """Bases of templates, rows (len(queries), K, dim), and of their placebo."""
-        turned = placebo.turned(self.material.txt[queries], rows, queries, self.seed)
-        pool = partial(prompts.pool, pooling=pooling, tau=tau)
-        return tuple(Pooled(queries, each, self.material.img, pool) for each in (rows, turned))
+    def placebos(self, method: Method) -> list[Method]:
+        """The draws of a method's placebo, each from a seed of its own."""
+        return [self._placebo(method, seed) for seed in placebo.seeds(self.seed)]
+
+    def pooled(self, queries: np.ndarray, rows: torch.Tensor, pooling: str, tau: float) -> Pooled:
+        """The base of templates, rows (len(queries), K, dim) of length 1."""
+        return Pooled(queries, rows, self.plain, partial(prompts.pool, pooling=pooling, tau=tau))
+
+    def _placebo(self, method: Method, seed: int) -> Method:
+        base = Turned(method.base, seed) if isinstance(method.base, Pooled) else method.base
+        dealt = placebo.dealt(method.correction, seed) if method.correction else None
+        return replace(method, base=base, correction=dealt, shuffle_seed=seed)
 
     def _once(self, part: Part, parameters: dict) -> Correction | Lexical:
         key = (part.name, *sorted(parameters.items()))
@@ -130,12 +179,12 @@ class Maker:
 
 
 def rank(
-    methods: list[Method], queries: np.ndarray, gt_img_index: np.ndarray, first: bool = False
+    methods: list[Method], queries: np.ndarray, gt_img_index: np.ndarray, first: int = 0
 ) -> list[Ranked]:
-    """Rank the image of each query by each method. Methods that share a base share its scores.
+    """Rank the image of each query by each method; what methods share is made once.
 
-    queries (n,) idx; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`. `first` asks for
-    the first images too.
+    queries (n,) idx; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`. Of the first
+    `first` methods the first images are kept too.
     """
     n = len(queries)
     # Filled in place: small results kept between freed blocks would keep the allocator from reusing those.
@@ -143,16 +192,13 @@ def rank(
     tied = [np.empty(n, bool) for _ in methods]
     firsts = [None for _ in methods]
     for start in range(0, n, BLOCK):
-        block = queries[start : start + BLOCK]
-        rows = slice(start, start + len(block))
-        own = torch.from_numpy(gt_img_index[block])
-        base_scores = {}
+        block = Block(queries[start : start + BLOCK])
+        rows = slice(start, start + len(block.queries))
+        own = torch.from_numpy(gt_img_index[block.queries])
         for number, method in enumerate(methods):
-            if id(method.base) not in base_scores:
-                base_scores[id(method.base)] = method.base(block)
-            scores = method.scores(block, base_scores[id(method.base)])
+            scores = method.scores(block)
             ranks[number][rows], tied[number][rows] = ranking.positive_ranks(scores, own)
-            if first:
+            if number < first:
                 found = scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices.numpy()
                 if firsts[number] is None:
                     firsts[number] = np.empty((n, found.shape[1]), np.int64)

@@ -7,22 +7,24 @@ are. So a killed run continues behind the last whole cell.
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from common import files, records
+from common import files, records, say
 from common.errors import UserError
 from common.fixes import measures, net_effect, prompts, recipes, rerank
 from common.fixes.bank import Bank
-from common.fixes.cells import Cell, Pass
+from common.fixes.cells import Cell, Pass, Ranker
 from common.fixes.study import Study
 from common.labels import merged
 from common.results import (
     ALL,
     CELLS,
     INDEX,
+    NO_POOLING,
     RANK_COLUMNS,
     BankNote,
     Half,
@@ -35,7 +37,15 @@ from common.results import (
 )
 from common.settings import Settings
 
-FORMAT = 2  # of the result files; another number makes older ones count for nothing
+FORMAT = 3  # of the result files; another number makes older ones count for nothing
+COMMON = Path(__file__).resolve().parent.parent
+# What computes a result: who edits a formula must not meet numbers of the old one.
+CODE = (
+    *sorted((COMMON / "fixes").glob("*.py")),
+    *(COMMON / name for name in ("results.py", "sampling.py", "statistics.py", "labels/taxonomy.py")),
+    *(COMMON / "retrieval" / name for name in ("coco.py", "evaluation.py", "ranking.py")),
+)
+OF_PLACEBO = [name for name in RANK_COLUMNS if name.startswith("rank_placebo")]  # a column for each draw
 # Which methods and poolings run, and on which machine, changes no cell.
 NOT_IDENTITY = ("METHODS", "POOLING", "DEVICE")
 
@@ -59,12 +69,15 @@ class Run(NamedTuple):
 
 def run_of(study: Study, bank: Bank | None, parameters: dict[str, dict], settings: Settings) -> Run:
     """What all results of a run have in common."""
+    ids_compared = bool(bank and bank.ids_compared)
     templates = json.dumps([prompts.GENERAL, prompts.OF_CATEGORY])
     identity = Identity(
         format=FORMAT,
+        code=code_fingerprint(),
         cache=study.frozen.meta.fingerprint,
         labels=merged.fingerprint(study.labels),
         bank=bank.fingerprint[:16] if bank else None,
+        bank_ids_compared=ids_compared,
         templates=files.fingerprint(templates.encode("utf-8"))[:16],
         settings={name: value for name, value in settings.values().items() if name not in NOT_IDENTITY},
         published=recipes.published(),
@@ -76,6 +89,12 @@ def run_of(study: Study, bank: Bank | None, parameters: dict[str, dict], setting
         split = Split(tuned_on=_half(study, study.tuning), reported_on=_half(study, study.queries))
     versions = files.versions("torch", "numpy", "scipy")
     return Run(identity, settings, parameters, split, bank.note if bank else None, versions)
+
+
+def code_fingerprint(sources: tuple[Path, ...] = CODE) -> str:
+    """First digits of a SHA-256 over the names and bytes of some sources."""
+    named = [f"{path.name} {files.file_fingerprint(path)}" for path in sources]
+    return files.fingerprint("\n".join(named).encode("utf-8"))[:16]
 
 
 def path_of(folder: Path, cell: Cell, run: Run) -> Path:
@@ -95,8 +114,9 @@ def read_finished(path: Path, run: Run) -> MethodResult | None:
     return result if whole and result.identity == run.identity else None
 
 
-def write(path: Path, cell: Cell, passes: list[Pass], study: Study, run: Run) -> MethodResult:
-    """Measure a cell on each of its sets; write its ranks, then its result."""
+def write(path: Path, cell: Cell, ranker: Ranker, run: Run) -> MethodResult:
+    """Rank a cell's queries and measure it on each of its sets; write its ranks, then its result."""
+    passes, study = ranker.rank(cell), ranker.study
     ranks = path.with_suffix(".csv")
     files.write_csv(ranks, list(RANK_COLUMNS), rank_rows(cell, passes, study))
     of_source = {each.source: each for each in passes}
@@ -106,8 +126,6 @@ def write(path: Path, cell: Cell, passes: list[Pass], study: Study, run: Run) ->
         name=cell.label,
         method=cell.recipe.name,
         pooling=cell.pooling,
-        oracle=cell.recipe.is_oracle,
-        transductive=bool(run.bank and run.bank.transductive and cell.recipe.needs_bank),
         tau=run.settings.TAU,
         K_templates=run.settings.K_TEMPLATES,
         seed=seed,
@@ -118,6 +136,7 @@ def write(path: Path, cell: Cell, passes: list[Pass], study: Study, run: Run) ->
         sets=[measures.measured(cell, name, view, study, seed) for name, view in views.items()],
         split=run.split,
         bank=run.bank,
+        texts_cut_off=ranker.cut_off(cell),
         ranks_file=ranks.name,
         ranks_fingerprint=files.file_fingerprint(ranks),
         identity=run.identity,
@@ -133,7 +152,7 @@ def rank_rows(cell: Cell, passes: list[Pass], study: Study) -> list[dict]:
     Every number of the cell can be computed again from these rows. By idx, then by category_of_query.
     """
     meta, rows = study.frozen.meta, []
-    for source, queries, after, placebo in passes:
+    for source, queries, after, placebos in passes:
         sets_of = defaultdict(list)
         for name, members in cell.sets.items():
             if cell.source(name) == source:
@@ -153,50 +172,84 @@ def rank_rows(cell: Cell, passes: list[Pass], study: Study) -> list[dict]:
                     "category_of_query": source or "",
                     "rank_before": before,
                     "rank_after": int(after.rank[place]),
-                    "rank_placebo": int(placebo.rank[place]),
                 }
+                | {name: int(each[place]) for name, each in zip(OF_PLACEBO, placebos, strict=True)}
             )
     return sorted(rows, key=lambda row: (row["idx"], row["category_of_query"]))
 
 
-def index_rows(results: dict[Path, MethodResult]) -> list[IndexRow]:
-    """The confirmatory results, one a cell, with p adjusted over all of them (Holm)."""
-    whole = {path: result.on(ALL) for path, result in results.items()}
-    adjusted = net_effect.holm([found.net_effect["R@1"].p for found in whole.values()])
+def family(found: dict[Path, MethodResult], poolings: list[str]) -> tuple[list[Path], str]:
+    """The tests that Holm's p is adjusted over, and a sentence on them.
+
+    Each method that could be used as it was measured counts once, whatever its poolings: those are near
+    copies of each other, and the one to test is the first in POOLING, chosen before its result is seen.
+    """
+    order, chosen = [NO_POOLING, *poolings, *prompts.POOLINGS], {}
+    for path, result in found.items():
+        rival = chosen.get(result.method)
+        earlier = rival and order.index(found[rival].pooling) <= order.index(result.pooling)
+        if result.on(ALL).marks.is_fix and not earlier:
+            chosen[result.method] = path
+    tests = [path for path in found if path in chosen.values()]
+    return tests, (
+        f"p of R@1 is adjusted by Holm over {say.items(len(tests), 'fix', 'fixes')}: each method once, one "
+        f"with templates as pooled by the first of POOLING ({poolings[0]}), chosen beforehand. Other "
+        "poolings, and what is transductive or has extra knowledge, are outside of this family and have no "
+        "adjusted p. p of R@5 and R@10 is not adjusted."
+    )
+
+
+def index_rows(found: dict[Path, MethodResult], tests: list[Path]) -> list[IndexRow]:
+    """The confirmatory results, one a cell; p is adjusted over `tests` (Holm)."""
+    whole = {path: result.on(ALL) for path, result in found.items()}
+    adjusted = net_effect.holm([whole[path].net_effect["R@1"].p for path in tests])
+    p_holm = {path: measures.p_value(p) for path, p in zip(tests, adjusted, strict=True)}
     return [
         IndexRow(
-            name=results[path].name,
-            method=results[path].method,
-            pooling=results[path].pooling,
-            oracle=found.oracle,
-            transductive=results[path].transductive,
-            category_of_query=found.category_of_query,
-            exact=found.exact,
-            subset_size=found.subset_size,
-            p_holm=measures.p_value(p),
-            net_effect=found.net_effect,
-            placebo=found.placebo_net_effect,
+            name=found[path].name,
+            method=found[path].method,
+            pooling=found[path].pooling,
+            marks=result.marks,
+            category_of_query=result.category_of_query,
+            p_holm=p_holm.get(path),
+            net_effect=result.net_effect,
+            placebo=result.placebo_net_effect,
+            beyond=result.beyond_net_effect,
             file=f"{CELLS}/{path.name}",
         )
-        for (path, found), p in zip(whole.items(), adjusted, strict=True)
+        for path, result in whole.items()
     ]
 
 
+def of_earlier_runs(folder: Path, found: dict[Path, MethodResult], run: Run) -> dict[Path, MethodResult]:
+    """Whole results of the same identity that are not among the run's own: of other methods or poolings."""
+    paths = sorted(set((folder / CELLS).glob(f"*_{run.mark}.json")) - set(found))
+    read = {path: read_finished(path, run) for path in paths}
+    return {path: result for path, result in read.items() if result is not None}
+
+
 def write_index(
-    folder: Path, results: dict[Path, MethodResult], skipped: dict[str, str], study: Study, run: Run
+    folder: Path, own: dict[Path, MethodResult], skipped: dict[str, str], study: Study, run: Run
 ) -> Index:
-    """Write what the last run found, and which cells belong to it. skipped: method -> reason."""
-    used = {part for result in results.values() for part in recipes.parse(result.method).parts}
+    """Write what this run and earlier ones of the same identity found. skipped: method -> reason."""
+    kept = of_earlier_runs(folder, own, run)
+    found = own | kept
+    tests, sentence = family(found, run.settings.POOLING)
+    used = {part for result in found.values() for part in recipes.parse(result.method).parts}
     ids = study.frozen.meta.sampled_img_ids
+    measured = {result.method for result in found.values()}
     index = Index(
-        net_effects=index_rows(results),
-        left_out=skipped,
-        cells=[f"{CELLS}/{path.name}" for path in results],
+        net_effects=index_rows(found, tests),
+        family=sentence,
+        kept=[result.name for result in kept.values()],
+        texts_cut_off=merge(result.texts_cut_off for result in found.values()),
+        left_out={method: reason for method, reason in skipped.items() if method not in measured},
+        cells=[f"{CELLS}/{path.name}" for path in found],
         parts=[part.note for part in recipes.PARTS if part in used],
         settings=run.settings.values(),
         mark=run.mark,
         identity=run.identity,
-        parameters=run.parameters,
+        parameters=merge(result.parameters for result in found.values()),
         split=run.split,
         bank=run.bank,
         versions=run.versions,
@@ -204,6 +257,11 @@ def write_index(
     )
     records.write(folder / INDEX, index)
     return index
+
+
+def merge(mappings: Iterable[dict]) -> dict:
+    """One mapping of several that agree where they share a key."""
+    return {key: value for each in mappings for key, value in each.items()}
 
 
 def of_other_runs(folder: Path, run: Run) -> list[Path]:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import sampling
+from common import sampling, say
 from common.errors import UserError
 from common.fixes import placebo, rerank
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
-from common.results import CLEAR, FAILURES, SUCCESSES
+from common.results import ALL, CLEAR, FAILURES, SUCCESSES
 from common.retrieval.cache import Cache
 
 Sets = dict[str, np.ndarray]  # name of a set of queries -> (n,) idx, ascending
@@ -37,6 +37,13 @@ class Study(NamedTuple):
         """idx of the failures that have a label."""
         return [idx for idx in self.failures.tolist() if idx in self.labels]
 
+    def size(self, name: str) -> int:
+        """How many queries a set has in all, of which a sample may be ranked: of a category its labels."""
+        if name in (ALL, FAILURES, SUCCESSES):
+            return len({ALL: self.queries, FAILURES: self.failures, SUCCESSES: self.successes}[name])
+        names = CLEAR_NAMES if name == CLEAR else (name,)
+        return sum(self.labels[idx] in names for idx in self.labeled)
+
     @property
     def has_clear_labels(self) -> bool:
         return any(name in CLEAR_NAMES for name in self.labels.values())
@@ -57,10 +64,15 @@ def make_study(frozen: Cache, labels: dict[int, str], tune: bool, seed: int) -> 
         half = np.isin(frozen.gt, order[: len(order) // 2])
         tuning, everything = everything[half], everything[~half]
     study = Study(frozen, before, everything, tuning, labels)
-    if not len(study.failures) or not len(study.successes):
-        raise UserError(
-            "Fixes are measured on failures and on successes, but here every caption fails (or none does)"
-        )
+    for kind, found in (("fails", study.failures), ("succeeds", study.successes)):
+        if not len(found):
+            other = "succeeds" if kind == "fails" else "fails"
+            where = "on the half of the images that TUNE leaves to report on" if tune else "here"
+            raise UserError(
+                f"No fix can be measured: every caption {other} {where} "
+                f"({len(everything):,} over {say.items(len(np.unique(frozen.gt[everything])), 'image')}), "
+                "and what a fix gains and what it breaks are measured on failures and on successes"
+            )
     return study
 
 

@@ -25,7 +25,7 @@ def choose_parameters(chosen: list[Recipe], study: Study, maker: rerank.Maker) -
         tried = [part.published, *part.grid]
         recalls = []
         for values in tried:
-            method, _ = maker.make(alone, {part.name: values})
+            method = maker.make(alone, {part.name: values})
             (after,) = rerank.rank([method], study.tuning, study.frozen.gt)
             recalls.append(evaluation.recall(after.rank, 1))
         parameters[part.name] = tried[int(np.argmax(recalls))]

@@ -1,5 +1,6 @@
 """The bank: drawn by its seed, and refused where it has seen a query or is another model's."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -71,10 +72,67 @@ def test_a_bank_that_holds_a_query_is_refused_or_marked(tmp_path, row, named):
     assert bank.checked(found, CONTENT, allow_transductive=True).transductive
 
 
-def test_equal_texts_are_counted_and_no_crime(tmp_path):
-    rows = [(100, 1000, "a dog"), (101, 1001, "A Cat."), (102, 1002, "a cow")]
-    found = bank.checked(bank.read(write_json(tmp_path / "b.json", rows), 9, 0, CONTENT), CONTENT, True)
-    assert (found.equal_texts, found.transductive) == (2, False)
+MANY = SimpleNamespace(
+    **{**vars(CONTENT), "caption_ids": list(range(100)), "sampled_img_ids": list(range(50))},
+)
+MANY.captions = [f"caption number {n}" for n in range(100)]
+
+
+def bank_of(texts, rows=None, first=5000):
+    ids = list(range(first, first + len(texts)))
+    return bank.Bank(ids, ids, texts, "bank.npz", "0" * 64, len(texts), embeddings=rows)
+
+
+@pytest.mark.parametrize(
+    ("texts", "equal", "covered"),
+    [
+        (["a dog", "CAPTION number 7.", "a cow"], 1, 1),
+        (["caption number 1"] * 40 + ["a cow"], 40, 1),
+        ([f" Caption  Number {n}" for n in range(5)], 5, 5),
+    ],
+    ids=["one", "one text often", "as many as chance explains"],
+)
+def test_equal_texts_are_counted_and_no_crime(texts, equal, covered):
+    found = bank.checked(bank_of(texts), MANY, False)
+    assert (found.equal_texts, found.queries_covered, found.transductive) == (equal, covered, False)
+
+
+@pytest.mark.parametrize("ids_compared", [True, False])
+@pytest.mark.parametrize("form", ["{}", " {} ", "{}."])
+def test_queries_under_other_ids_are_refused_or_marked(form, ids_compared):
+    texts = [form.format(text).upper() for text in MANY.captions[:6]] + [f"other {n}" for n in range(500)]
+    found = dataclasses.replace(bank_of(texts), ids_compared=ids_compared)
+    with pytest.raises(UserError, match="6 of 100 queries have their very text or embedding") as error:
+        bank.checked(found, MANY, False)
+    assert "6.00%" in str(error.value) and "ALLOW_TRANSDUCTIVE = True" in str(error.value)
+    assert bank.checked(found, MANY, True).transductive
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("n", [3, 30, 100])
+def test_equal_embeddings_count_like_equal_texts(dtype, n):
+    txt = torch.nn.functional.normalize(
+        torch.randn(100, 64, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    other = torch.randn(40, 64, generator=torch.Generator().manual_seed(1))
+    rows = torch.nn.functional.normalize(torch.cat([txt[:n].to(dtype).float(), other]), dim=1)
+    found = bank_of([f"of another wording {k}" for k in range(len(rows))], rows)
+    assert bank.checked(found, MANY, False).queries_covered == 0, "nothing to compare yet"
+    if n > 5:
+        with pytest.raises(UserError, match=f"{n} of 100 queries"):
+            bank.checked(found, MANY, False, txt)
+    checked = bank.checked(found, MANY, True, txt)
+    assert (checked.equal_texts, checked.queries_covered, checked.transductive) == (n, n, n > 5)
+
+
+@pytest.mark.parametrize("first", [0, 49, 99])
+def test_ids_of_another_numbering_are_not_compared(first):
+    """By chance an id of another dataset is also a query's."""
+    found = bank_of([f"other {n}" for n in range(10)], first=first)
+    with pytest.raises(UserError, match="OTHER_BANK_FILE"):
+        bank.checked(found, MANY, False)
+    other = bank.checked(dataclasses.replace(found, ids_compared=False), MANY, False)
+    assert not other.transductive and not other.note.ids_compared
 
 
 def test_encoded_captions_come_out_at_length_1(tmp_path):
@@ -111,17 +169,19 @@ def test_damaged_files_are_refused(tmp_path):
 
 def test_a_bank_that_was_named_has_to_be_there(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="other.json was not found"):
-        bank.find(tmp_path / "other.json", 9, 0, CONTENT, False)
+        bank.find(bank.Wish(tmp_path / "other.json", None, 9, 0, False), CONTENT)
     monkeypatch.setattr(bank, "DEFAULT", tmp_path / "bank.json")
-    assert bank.find(bank.DEFAULT, 9, 0, CONTENT, False) is None, "COCO's own may be missing"
-    rows, why = bank.rows_of(None, texts=None)
+    assert bank.find(bank.Wish(bank.DEFAULT, None, 9, 0, False), CONTENT) is None, "COCO's own may be missing"
+    rows, why = bank.encoded(None, None, False)
     assert rows is None and "main.py --download True" in why
 
 
 def test_rows_of_another_size_than_the_cache_are_refused(tmp_path):
     found = bank.read(write_npz(tmp_path / "bank.npz"), 9, 0, CONTENT)
-    texts = SimpleNamespace(frozen=SimpleNamespace(img=torch.zeros(2, 512)))
+    texts = SimpleNamespace(
+        frozen=SimpleNamespace(img=torch.zeros(2, 512), txt=torch.zeros(3, 4), meta=CONTENT)
+    )
     with pytest.raises(UserError, match="its embeddings have 4 dimensions, the cache's have 512"):
-        bank.rows_of(found, texts)
+        bank.encoded(found, texts, False)
     texts.frozen.img = torch.zeros(2, 4)
-    assert torch.equal(bank.rows_of(found, texts)[0], found.embeddings)
+    assert torch.equal(bank.encoded(found, texts, False)[0].embeddings, found.embeddings)

@@ -1,5 +1,7 @@
 """Each query is ranked once, and every set of queries is a view of that."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from common.fixes.cells import Cell, Ranker
 from common.fixes.recipes import Material
 from common.fixes.study import choose_subsets, make_study
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
-from common.results import ALL, CLEAR, DEALT, FAILURES, LABEL, NO_POOLING, SUCCESSES
+from common.results import ALL, CLEAR, DEALT, DRAWS, EXTRA, FAILURES, LABEL, NO_POOLING, SUCCESSES
 from common.retrieval import cache, meta
 from common.retrieval.text_cache import NoModel
 from tests.support import hub_study
@@ -98,8 +100,10 @@ def test_each_set_is_a_view_of_what_was_ranked_once(study, subsets, ranker, name
         (alone,) = ranker.rank(Cell(cell.recipe, cell.pooling, {name: queries}))
         view = passes[cell.source(name)].on(queries)
         assert view.queries is queries and view.source == alone.source
-        for one, other in ((view.after, alone.after), (view.placebo, alone.placebo)):
-            assert one.rank.tolist() == other.rank.tolist() and one.tied.tolist() == other.tied.tolist()
+        assert view.after.rank.tolist() == alone.after.rank.tolist()
+        assert view.after.tied.tolist() == alone.after.tied.tolist()
+        assert [each.tolist() for each in view.placebos] == [each.tolist() for each in alone.placebos]
+        assert len(view.placebos) == DRAWS
 
 
 def test_first_images_are_kept_where_all_queries_are_ranked(study, subsets, ranker):
@@ -142,3 +146,23 @@ def test_why_methods_are_left_out(study):
     assert list(found) == ["category"] and "no labels of clear failures" in found["category"]
     only = dict.fromkeys(study.labels, "Ambiguous")
     assert list(cells.left_out(wanted, study._replace(labels=only), None, "", Texts())) == ["category"]
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_marks_say_what_was_used_in_a_cell(study, tune):
+    """By set: where category templates are dealt, nothing is used that nobody knows."""
+    study = make_study(study.frozen, study.labels, tune, 3)
+    subsets = choose_subsets(study, list(CATEGORY_NAMES), size=100, control=12, seed=3)
+    bank = SimpleNamespace(transductive=True)
+    said = {}
+    for name in ("category+nnn", "tfidf", "prompts", "nnn"):
+        cell, *_ = cells.cells_of(recipes.parse(name), subsets, study, ["mean"], bank)
+        said[name] = {one: cell.marks(one, len(idx), study).words for one, idx in cell.sets.items()}
+    tuned = ["tuned"] * tune
+    few, n = ["anecdotal: n = 24"], len(study.queries)
+    sample = [f"estimated from 24 of {n}"]
+    assert said["category+nnn"][ALL] == ["transductive", "dealt", *sample, *few, *tuned]
+    assert said["category+nnn"][CLEAR][:2] == ["transductive", EXTRA]
+    assert said["tfidf"][ALL] == [EXTRA, *tuned] and said["nnn"][ALL] == ["transductive", *tuned]
+    assert said["prompts"][ALL] == [*sample, *few], "it has no parameter to tune, and learns from no bank"
+    assert said["nnn"][FAILURES][1].startswith("estimated from 12 of ")

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from statsmodels.stats.contingency_tables import mcnemar
 
 from common import statistics
 from common.fixes import net_effect
@@ -44,8 +43,8 @@ def test_by_hand():
     assert [(found[k].gained, found[k].lost) for k in (1, 5, 10)] == [(1, 3), (1, 2), (0, 1)]
     recovery, damage, recall = 1 / 4, 3 / 6, 6 / 10
     assert found[1].value == pytest.approx((1 - recall) * recovery - recall * damage)
-    # Four images changed, each by one: |sum| >= 2 in 2 x (1 + 4) of 16 flips. McNemar: 2 x (1 + 4) / 16.
-    assert found[1].p == pytest.approx(10 / 16) == pytest.approx(found[1].mcnemar_p)
+    # Four images changed, each by one: |sum| >= 2 in 2 x (1 + 4) of 16 flips.
+    assert found[1].p == pytest.approx(10 / 16)
 
 
 def test_a_sample_stands_for_the_whole_by_its_strata():
@@ -124,7 +123,7 @@ def test_a_sample_without_any_change_is_no_certainty():
     before, _, image = population(7)
     rows = drawn(before, 200, 200, np.random.default_rng(0))
     found = net_effect.effect(Ranks(before[rows], before[rows], image[rows]), sizes_of(before), 1, 0)
-    assert found.value == 0 and found.p == 1 and found.mcnemar_p == 1
+    assert found.value == 0 and found.p == 1
     assert found.sampling_low < -0.001 and found.sampling_high > 0.001
     whole = net_effect.effect(Ranks(before, before, image), sizes_of(before), 1, 0)
     assert whole.low < -0.005 and whole.high > 0.005 and whole.sampling_low == whole.sampling_high == 0
@@ -150,16 +149,13 @@ def test_thousands_of_images_are_no_trouble():
     assert 0.2 < net_effect.sign_flip_p(np.random.default_rng(1).integers(-5, 6, 5000), 0) <= 1
 
 
-def test_mcnemar_equals_statsmodels_and_is_blind_to_clusters():
+def test_p_is_not_fooled_by_copies_of_a_caption():
+    """Each caption five times: nothing more is known."""
     before, after, image = population(8)
     found = net_effect.effect(Ranks(before, after, image), sizes_of(before), 1, 0)
-    table = [[0, found.gained], [found.lost, 0]]
-    assert found.mcnemar_p == pytest.approx(mcnemar(table, exact=True).pvalue)
-    # Each caption five times: nothing more is known, but McNemar thinks so.
     five = [np.repeat(each, 5) for each in (before, after, image)]
     again = net_effect.effect(Ranks(*five), tuple(5 * n for n in sizes_of(before)), 1, 0)
     assert again.p == pytest.approx(found.p, rel=0.2, abs=1e-4)
-    assert again.mcnemar_p < found.mcnemar_p
 
 
 def test_holm_by_hand():
@@ -174,10 +170,59 @@ def test_paired_intervals_stay_legal():
     after[:4] = 1
     value, low, high = net_effect.paired(Ranks(before, after, image), 1)
     assert value == 0.1 and 0 < low < 0.1 < high
-    assert net_effect.paired(Ranks(after, before, image), 1) == pytest.approx((-0.1, -high, -low))
+    right = np.ones(40, int)
+    lost = np.where(np.arange(40) < 4, 7, right)
+    assert net_effect.paired(Ranks(right, lost, image), 1) == pytest.approx((-0.1, -high, -low))
     both = after.copy()
     both[:2], both[4:6] = 7, 1
     value, low, high = net_effect.paired(Ranks(after, both, image), 1)
     assert value == 0 and low == pytest.approx(-high)
     one = net_effect.paired(Ranks(np.array([3]), np.array([1]), np.array([0])), 1)
     assert -1 <= one[1] <= one[0] <= one[2] <= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "gained", "lost"), [(11, 0, 1), (20, 1, 0), (889, 0, 1), (62, 2, 0), (8, 3, 0), (30, 0, 2)]
+)
+def test_one_changed_caption_is_no_proof_where_both_can_happen(n, gained, lost):
+    """Failures at R@10: that nothing was gained, or lost, here doesn't say that nothing can be."""
+    before, after = np.full(n, 14), np.full(n, 14)
+    after[:gained], before[gained : gained + lost] = 9, 4
+    value, low, high = net_effect.paired(Ranks(before, after, np.arange(n)), 10)
+    assert value == pytest.approx((gained - lost) / n)
+    assert -1 <= low <= value <= high <= 1
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("cutoff", [1, 5, 10])
+def test_nothing_can_be_gained_among_successes(cutoff):
+    before, after = np.ones(40, int), np.ones(40, int)
+    after[:3] = 20
+    value, low, high = net_effect.paired(Ranks(before, after, np.arange(40)), cutoff)
+    expected = statistics.clustered_share(after == 20, np.arange(40))
+    assert (value, -high, -low) == pytest.approx((-0.075, *expected))
+
+
+@pytest.mark.parametrize(
+    ("n", "gain", "loss", "captions"),
+    [(11, 0.08, 0.06, 1), (20, 0.03, 0.03, 1), (20, 0.03, 0.03, 2), (50, 0.03, 0.03, 5), (50, 0.08, 0.06, 1)],
+)
+def test_paired_intervals_cover_the_difference(n, gain, loss, captions):
+    """Coverage at n = 20 with 3 % gained and 3 % lost was 49 %."""
+    random, covered, rounds = np.random.default_rng(1), 0, 1000
+    image = np.arange(n) // captions
+    for _ in range(rounds):
+        drawn = random.random(n)
+        before = np.where(drawn < gain, 9, np.where(drawn < gain + loss, 3, 7))
+        after = np.where(drawn < gain, 3, np.where(drawn < gain + loss, 9, 7))
+        _, low, high = net_effect.paired(Ranks(before, after, image), 5)
+        covered += low <= gain - loss <= high
+    assert covered / rounds >= 0.93
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_no_effect_lies_outside_of_what_can_be(images):
+    image = np.arange(4) % images
+    ranks = Ranks(np.array([2, 2, 1, 1]), np.array([1, 1, 1, 1]), image)
+    found = net_effect.effect(ranks, (2, 2), 1, 0)
+    assert -1 <= found.low <= found.sampling_low <= found.value <= found.sampling_high <= found.high <= 1

@@ -4,6 +4,7 @@ import pytest
 
 from common.fixes import recipes
 from common.fixes.recipes import BASE, HUBS, KINDS, LABELS, TEXTS, WORDS
+from common.results import DEALT, LABEL
 
 NAMES = [part.name for part in recipes.PARTS]
 
@@ -16,21 +17,23 @@ def test_a_method_has_one_name_whatever_the_order(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "encodes", "needs_bank", "uses_category", "reads_bank", "is_oracle"),
+    ("name", "encodes", "needs_bank", "uses_category", "reads_bank", "oracle_where"),
     [
-        ("prompts", True, False, False, False, False),
-        ("category", True, False, True, False, True),
-        ("nnn", False, True, False, False, False),
-        ("tfidf", False, False, False, False, True),
-        ("words", False, True, False, True, False),
-        ("category+dn+words", True, True, True, True, True),
+        ("prompts", True, False, False, False, []),
+        ("category", True, False, True, False, [LABEL]),
+        ("nnn", False, True, False, False, []),
+        ("tfidf", False, False, False, False, [None]),
+        ("words", False, True, False, True, []),
+        ("category+dn+words", True, True, True, True, [LABEL]),
+        ("category+tfidf", True, False, True, False, [LABEL, DEALT]),
     ],
 )
-def test_what_a_method_needs(name, encodes, needs_bank, uses_category, reads_bank, is_oracle):
+def test_what_a_method_needs(name, encodes, needs_bank, uses_category, reads_bank, oracle_where):
     recipe = recipes.parse(name)
     assert (recipe.encodes, recipe.needs_bank) == (encodes, needs_bank)
     assert (recipe.uses_category, recipe.reads_bank) == (uses_category, reads_bank)
-    assert recipe.is_oracle == is_oracle
+    sources = [LABEL, DEALT] if uses_category else [None]
+    assert [source for source in sources if recipe.is_oracle(source)] == oracle_where
 
 
 def test_a_label_names_the_pooling_where_there_is_one():
@@ -79,3 +82,9 @@ def test_a_new_entry_is_known_everywhere(monkeypatch):
     assert recipes.published()["toy"] == {"strength": 2.0}
     with pytest.raises(ValueError, match="more than one of nnn, dn, is, dis, toy"):
         recipes.parse("nnn+toy")
+
+
+def test_names_are_explained_once_each():
+    lines = recipes.explained([recipes.parse("nnn+words"), recipes.parse("nnn"), recipes.parse("prompts")])
+    assert [line.split()[0] for line in lines] == ["prompts", "nnn", "words"]
+    assert "Nearest Neighbor Normalization" in lines[1]

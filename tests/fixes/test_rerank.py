@@ -1,5 +1,7 @@
 """Methods put together and ranked: each part where it belongs, ties, blocks, placebos."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch.nn.functional import normalize
 
 from common.fixes import placebo, recipes, rerank
 from common.fixes.recipes import Material
+from common.results import DRAWS
 from common.retrieval import ranking
 
 
@@ -31,14 +34,16 @@ EVERYTHING = np.arange(12)
 
 
 def ranked(material: Material, name: str, bases=None, **how) -> list[rerank.Ranked]:
-    """By a method and by its placebo."""
-    pair = rerank.Maker(material, seed=0).make(recipes.parse(name), recipes.published(), bases)
-    return rerank.rank(list(pair), EVERYTHING, material.gt, **how)
+    """By a method and by each draw of its placebo."""
+    maker = rerank.Maker(material, seed=0)
+    method = maker.make(recipes.parse(name), recipes.published(), bases)
+    return rerank.rank([method, *maker.placebos(method)], EVERYTHING, material.gt, **how)
 
 
 def test_pooled_scores_are_those_of_the_queries_asked_for():
     img, templated = rows(9, 16, seed=5), rows(4, 3, 16, seed=6)
-    base = rerank.Pooled(np.array([2, 5, 7, 11]), templated, img, lambda scores: scores.amax(0))
+    plain = rerank.Plain(rows(12, 16), img)
+    base = rerank.Pooled(np.array([2, 5, 7, 11]), templated, plain, lambda scores: scores.amax(0))
     expected = (templated[[3, 1]].double() @ img.double().T).amax(1)
     assert torch.allclose(base(np.array([11, 5])), expected)
 
@@ -53,49 +58,71 @@ def test_plain_captions_rank_as_in_step_1(material):
 def test_words_order_what_a_correction_leaves(material):
     """nnn+words is words over the scores that nnn has corrected, not over the plain ones."""
     maker = rerank.Maker(material, seed=0)
-    both, _ = maker.make(recipes.parse("words+nnn"), recipes.published())
-    hubs, _ = maker.make(recipes.parse("nnn"), recipes.published())
-    words, _ = maker.make(recipes.parse("words"), recipes.published())
+    both = maker.make(recipes.parse("words+nnn"), recipes.published())
+    hubs = maker.make(recipes.parse("nnn"), recipes.published())
+    words = maker.make(recipes.parse("words"), recipes.published())
     assert both.correction is hubs.correction and both.words is words.words, "what is shared is made once"
-    base = maker.plain(EVERYTHING)
-    corrected = base - hubs.correction.off
-    expected = words.scores(EVERYTHING, corrected)
-    assert torch.equal(both.scores(EVERYTHING, base), expected)
-    assert not torch.equal(expected, words.scores(EVERYTHING, base))
+    corrected = maker.plain(EVERYTHING) - hubs.correction.off
+    expected = replace(words, base=lambda queries: corrected).scores(rerank.Block(EVERYTHING))
+    assert torch.equal(both.scores(rerank.Block(EVERYTHING)), expected)
+    assert not torch.equal(expected, words.scores(rerank.Block(EVERYTHING)))
 
 
 def test_the_weight_of_words_is_not_what_they_are_made_from(material):
     maker = rerank.Maker(material, seed=0)
-    light, _ = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 0.1}})
-    heavy, _ = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 9.0}})
+    light = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 0.1}})
+    heavy = maker.make(recipes.parse("tfidf"), {"tfidf": {"weight": 9.0}})
     assert light.words is heavy.words and (light.weight, heavy.weight) == (0.1, 9.0)
 
 
 @pytest.mark.parametrize("name", ["nnn", "dis", "overlap", "words", "nnn+words"])
 def test_a_query_ranks_the_same_alone_and_in_any_block(material, name, monkeypatch):
-    whole = ranked(material, name, first=True)
+    whole = ranked(material, name, first=1)
     monkeypatch.setattr(rerank, "BLOCK", 1)
-    for one, other in zip(whole, ranked(material, name, first=True), strict=True):
-        assert one.rank.tolist() == other.rank.tolist() and one.first.tolist() == other.first.tolist()
+    alone = ranked(material, name, first=1)
+    assert whole[0].first.tolist() == alone[0].first.tolist() and whole[1].first is None
+    for one, other in zip(whole, alone, strict=True):
+        assert one.rank.tolist() == other.rank.tolist()
+
+
+@pytest.mark.parametrize("name", ["nnn", "dis", "overlap", "words", "nnn+words"])
+def test_methods_rank_together_as_each_alone(material, name):
+    """What they share on a block is no other's."""
+    maker = rerank.Maker(material, seed=0)
+    method = maker.make(recipes.parse(name), recipes.published())
+    methods = [method, *maker.placebos(method)]
+    together = rerank.rank(methods, EVERYTHING, material.gt)
+    for each, found in zip(methods, together, strict=True):
+        (alone,) = rerank.rank([each], EVERYTHING, material.gt)
+        assert alone.rank.tolist() == found.rank.tolist()
 
 
 def test_a_placebo_has_the_same_parts_with_their_meaning_cut(material):
     maker = rerank.Maker(material, seed=4)
-    method, other = maker.make(recipes.parse("dis+words"), recipes.published())
-    assert torch.equal(other.correction.off, placebo.dealt(method.correction, 4).off)
-    assert other.words is method.words and (method.shuffle_seed, other.shuffle_seed) == (None, 4)
+    method = maker.make(recipes.parse("dis+words"), recipes.published())
+    draws, seeds = maker.placebos(method), placebo.seeds(4)
+    assert len(draws) == len(set(seeds)) == DRAWS and seeds[0] == 4
+    for other, seed in zip(draws, seeds, strict=True):
+        assert torch.equal(other.correction.off, placebo.dealt(method.correction, seed).off)
+        assert other.words is method.words and (method.shuffle_seed, other.shuffle_seed) == (None, seed)
 
 
 def test_a_placebo_of_templates_is_another_base(material):
     maker, queries = rerank.Maker(material, seed=0), np.array([3, 8])
-    bases = maker.pooled(queries, rows(2, 4, 16, seed=7), "mean", 0.01)
-    method, other = maker.make(recipes.parse("prompts"), {}, bases)
-    found = rerank.rank([method, other], queries, material.gt)
-    assert method.base is bases[0] and other.base is bases[1] and len(found[0].rank) == 2
+    templated = rows(2, 4, 16, seed=7)
+    base = maker.pooled(queries, templated, "mean", 0.01)
+    method = maker.make(recipes.parse("prompts"), {}, base)
+    first, second, *_ = maker.placebos(method)
+    assert method.base is base
+    turned = placebo.turned(material.txt[queries], templated, queries, 0)
+    assert torch.equal(first.base.rows(queries), turned)
+    assert not torch.equal(second.base.rows(queries), turned)
+    found = rerank.rank([method, first], queries, material.gt)
+    assert len(found[0].rank) == 2
 
 
 def test_some_of_the_ranked_queries_are_a_view(material):
-    found, _ = ranked(material, "nnn", first=True)
+    found, *_ = ranked(material, "nnn", first=1)
     some = found.of(np.array([7, 2]))
     assert some.rank.tolist() == [found.rank[7], found.rank[2]]
     assert some.first.tolist() == [found.first[7].tolist(), found.first[2].tolist()]

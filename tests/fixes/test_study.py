@@ -32,7 +32,7 @@ def test_halves_share_no_image_and_the_ranks_are_those_of_all(frozen):
 
 def test_without_failures_or_successes_nothing_is_measured(frozen):
     perfect = cache.Cache(frozen.img, frozen.img[torch.from_numpy(frozen.gt)], frozen.meta, frozen.meta_file)
-    with pytest.raises(UserError, match="every caption fails"):
+    with pytest.raises(UserError, match="every caption succeeds here"):
         studies.make_study(perfect, {}, tune=False, seed=0)
 
 
@@ -61,3 +61,12 @@ def test_categories_are_dealt_in_the_labels_proportion(frozen):
     assert set(dealt) == set(range(len(frozen.gt))) and set(counts) == {"Object", "Count"}
     assert 0.65 < counts["Object"] / len(frozen.gt) < 0.85
     assert studies.deal_categories(study, seed=0) == dealt != studies.deal_categories(study, seed=1)
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_where_every_caption_fails_the_message_says_so(frozen, tune):
+    wrong = np.roll(frozen.img.numpy(), 1, axis=0)[frozen.gt]
+    failing = cache.Cache(frozen.img, torch.from_numpy(wrong), frozen.meta, frozen.meta_file)
+    where = "on the half of the images" if tune else "here"
+    with pytest.raises(UserError, match=f"every caption fails {where}"):
+        studies.make_study(failing, {}, tune=tune, seed=0)
