@@ -15,9 +15,10 @@ from typing import NamedTuple
 from common import files, records, say
 from common.commands import command
 from common.errors import UserError, list_rows, reported
-from common.labels import adjudication, drawn, findings, handed_in, levels, merged, ratings, shares
+from common.labels import adjudication, drawn, findings, gaps, handed_in, levels, merged, ratings, shares
 from common.labels.agreement import Estimate
 from common.labels.decisions import Item, decide
+from common.labels.gaps import Gaps
 from common.labels.handed_in import HandIn, Rater
 from common.labels.ratings import Labels
 from common.labels.sheets import Table
@@ -43,6 +44,7 @@ class Merge(NamedTuple):
     labels: Labels  # idx -> rater -> label, of rows that count
     items: list[Item]  # that have one label
     waiting: list[int]  # idx of items that a person has to decide
+    gaps: Gaps  # drawn failures without a label
     distribution: list[shares.CategoryShare]
     ambiguous: list[shares.LabelShare]
     measured: levels.Measured  # agreement at each level
@@ -59,9 +61,10 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     if not items and not waiting:
         raise UserError(f"no label in {shown(given.folder.path)}/ counts: fill in the sheets or pages first")
     # Steps 4 and 5 give one interval for a share: that of a draw from so many failures, if that is known.
-    basis = shares.Basis(items, len(waiting), given.folder.population)
+    lacks = gaps.of(given, items, waiting)
+    basis = shares.Basis(items, lacks, given.folder.population)
     return Merge(
-        *(labels, items, waiting),
+        *(labels, items, waiting, lacks),
         *(shares.of_categories(basis), shares.of_ambiguous(basis)),
         levels.measure(labels, rounds, seed),
         handed_in.raters(given, labels),
@@ -105,6 +108,10 @@ def report(given: HandIn, result: Merge, settings: merged.Settings) -> merged.Re
         items=len(result.items),
         waiting=len(result.waiting),
         agreement=result.measured,
+        drawn=result.gaps.drawn,
+        missing=result.gaps.missing,
+        left_out=result.gaps.left_out,
+        backups=result.gaps.backups,
     )
 
 

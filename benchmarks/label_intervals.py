@@ -13,7 +13,7 @@ error matrix), which they should in 95 % of redraws; and do they cover the truth
 import itertools
 import random
 
-from common.labels import shares
+from common.labels import gaps, shares
 from common.labels.decisions import decide
 from common.labels.ratings import Choice
 from common.labels.shares import Share
@@ -72,7 +72,7 @@ def redraw(error_rate: float, draw: random.Random) -> list[Share]:
         labels[idx] = {RATERS[idx % len(RATERS)]: label(truths[idx])}
     _, waiting = decide(labels, {})
     items, _ = decide(labels, {idx: label(truths[idx]) for idx in waiting})
-    basis = shares.Basis(items, waiting=0, population=None)  # drawn from endless failures
+    basis = shares.Basis(items, gaps.NONE, population=None)  # drawn from endless failures
     return [row.share for row in shares.of_categories(basis) if row.over == shares.ALL]
 
 
