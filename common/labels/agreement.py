@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import statistics
+from common import say, statistics
 from common.labels import coefficients
 from common.labels.coefficients import Coefficient, Formulas
 from common.records import Record, replace
@@ -50,6 +50,10 @@ class Estimate(Record):
     low: float | None  # of the 95 % interval; None where there is none
     high: float | None
     caution: str  # what to beware of, and why a value is undefined; often blank
+
+    def __str__(self) -> str:
+        """`0.74 [0.62, 0.85]`, or that it is undefined."""
+        return "undefined" if self.value is None else say.coefficient(self.value, self.low, self.high)
 
 
 class Redraws(NamedTuple):
@@ -209,9 +213,9 @@ def _interval(
 ) -> tuple[float | None, float | None, str]:
     """95 % interval of a coefficient, or why there is none. redrawn (rounds,): its bootstrap values.
 
-    The expanded percentile interval (Hesterberg 2015, Am. Stat. 69, p. 371-386): plain percentiles are too narrow
-    by the factor sqrt((n - 1) / n), and take n for endless. `benchmarks/agreement_intervals.py` has what it
-    and `_score_interval` cover.
+    The expanded percentile interval (Hesterberg 2015, Am. Stat. 69, p. 371-386): plain percentiles are too
+    narrow by the factor sqrt((n - 1) / n), and take n for endless. What it and `_score_interval` cover:
+    `benchmarks/agreement_intervals.py`.
     """
     defined, n = redrawn[~np.isnan(redrawn)], patterns.n
     if not len(redrawn):

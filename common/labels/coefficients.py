@@ -28,7 +28,7 @@ class Coefficient(NamedTuple):
 
     def at(self, observed: float) -> float:
         """The coefficient were another share of agreement seen, with the same labels: 1 - (1 - p) / D_e."""
-        return 1 - (1 - observed) * float(_ratio(self.total, self.total - self.chance))
+        return float(1 - (1 - observed) * _ratio(self.total, self.total - self.chance))
 
 
 Formulas = dict[str, Callable[[np.ndarray], Coefficient]]  # statistic -> its formula, which takes weights

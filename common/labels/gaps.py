@@ -39,6 +39,20 @@ class Gaps(NamedTuple):
             lacks.append(f"{say.number(self.waiting)} {verb} in {adjudication.NAME}")
         return f"provisional: {', '.join(lacks)}" if lacks else "final"
 
+    @property
+    def caution(self) -> str:
+        """What lacks a label, as a sentence's beginning; "" where every drawn failure has one."""
+        said = []
+        if self.missing:
+            verb = "has" if self.missing == 1 else "have"
+            left_out = f" ({say.number(self.left_out)} left out, see problems.csv)" if self.left_out else ""
+            of = f"{say.number(self.missing)} of {say.number(self.drawn)} drawn failures"
+            said.append(f"{of} {verb} no label{left_out}")
+        if self.waiting:
+            verb = "waits" if self.waiting == 1 else "wait"
+            said.append(f"{say.number(self.waiting)} {verb} in {adjudication.NAME}")
+        return " and ".join(said)
+
     def bounds(self, n: int, total: int) -> tuple[float | None, float | None]:
         """Least and most that the share n / total can be, whatever the open labels are; None of nothing."""
         every = total + self.open
