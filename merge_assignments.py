@@ -4,8 +4,9 @@ Run:    python merge_assignments.py
 Reads:  every assign_*.csv and assign_*.xlsx of failure_analysis/ (exports of the pages among them; none is
         ever changed), adjudicate.csv, failure_samples.csv, manifest.json, and the captions in cache/
 Writes: failure_analysis/: annotations_clean.csv (one row an item), annotations_raw.csv (every rating),
-        category_distribution.csv, ambiguous_vs_clear.csv, agreement.csv and .json, confusion.csv,
-        disagreements.csv, raters.csv, problems.csv, and adjudicate.csv (what a person has to decide)
+        category_distribution.csv, ambiguous_vs_clear.csv, agreement.csv and .json, sensitivity.csv,
+        confusion.csv, disagreements.csv, raters.csv, problems.csv, and adjudicate.csv (what a person has
+        to decide)
 Takes:  some seconds, on any laptop
 """
 
@@ -15,11 +16,22 @@ from typing import NamedTuple
 from common import files, records, say
 from common.commands import command
 from common.errors import UserError, list_rows, reported
-from common.labels import adjudication, drawn, findings, handed_in, levels, merged, ratings, shares
-from common.labels.agreement import Estimate
+from common.labels import (
+    adjudication,
+    agreement,
+    drawn,
+    findings,
+    gaps,
+    handed_in,
+    levels,
+    merged,
+    ratings,
+    sensitivity,
+    share_lines,
+    shares,
+)
 from common.labels.decisions import Item, decide
 from common.labels.handed_in import HandIn, Rater
-from common.labels.ratings import Labels
 from common.labels.sheets import Table
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 from common.settings import at_least, override, shown
@@ -40,12 +52,14 @@ BLANK_NAMED = 3  # empty sheets named on the console
 class Merge(NamedTuple):
     """What the sheets come to."""
 
-    labels: Labels  # idx -> rater -> label, of rows that count
+    labels: ratings.Labels  # idx -> rater -> label, of rows that count
     items: list[Item]  # that have one label
     waiting: list[int]  # idx of items that a person has to decide
+    gaps: gaps.Gaps  # drawn failures without a label
     distribution: list[shares.CategoryShare]
     ambiguous: list[shares.LabelShare]
     measured: levels.Measured  # agreement at each level
+    what_if: list[sensitivity.Row]  # shares if raters err as the overlap suggests
     raters: list[Rater]
 
 
@@ -59,11 +73,15 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     if not items and not waiting:
         raise UserError(f"no label in {shown(given.folder.path)}/ counts: fill in the sheets or pages first")
     # Steps 4 and 5 give one interval for a share: that of a draw from so many failures, if that is known.
-    basis = shares.Basis(items, len(waiting), given.folder.population)
+    lacks = gaps.of(given, items, waiting)
+    basis = shares.Basis(items, lacks, given.folder.population)
+    distribution = shares.of_categories(basis)
+    counted = {row.category: row.share.share for row in distribution if row.over == shares.ALL}
     return Merge(
-        *(labels, items, waiting),
-        *(shares.of_categories(basis), shares.of_ambiguous(basis)),
+        *(labels, items, waiting, lacks),
+        *(distribution, shares.of_ambiguous(basis)),
         levels.measure(labels, rounds, seed),
+        sensitivity.of(labels, counted, agreement.Redraws(rounds, [seed])),
         handed_in.raters(given, labels),
     )
 
@@ -77,6 +95,7 @@ def tables(given: HandIn, result: Merge) -> dict[str, Table]:
         shares.DISTRIBUTION: shares.table(result.distribution),
         shares.AMBIGUOUS: shares.table(result.ambiguous),
         "agreement.csv": levels.coefficients(result.measured),
+        sensitivity.NAME: sensitivity.table(result.what_if),
         "confusion.csv": levels.confusion(labels),
         "disagreements.csv": levels.disagreements(labels, result.items, folder),
         "raters.csv": handed_in.table(result.raters),
@@ -103,8 +122,8 @@ def report(given: HandIn, result: Merge, settings: merged.Settings) -> merged.Re
         inputs=inputs,
         versions=files.versions("numpy"),
         items=len(result.items),
-        waiting=len(result.waiting),
         agreement=result.measured,
+        **result.gaps._asdict(),
     )
 
 
@@ -148,18 +167,13 @@ def say_who(given: HandIn, raters: list[Rater]) -> None:
         print(f"  Skipped {say.items(len(blank), 'empty sheet')} ({say.first_of(blank, BLANK_NAMED)})")
 
 
-def say_shares(rows: list[shares.CategoryShare], waiting: int) -> None:
-    """How frequent each category is, over all items and over the clear ones."""
-    total, population = rows[0].share.total, rows[0].share.population
-    of_all = f" of {say.items(population, 'failure')}" if population else ""
-    more = f" (PROVISIONAL: {say.number(waiting)} more wait in {adjudication.NAME})" if waiting else ""
-    print(f"Distribution over {say.items(total, 'item')}{of_all}{more}:")
-    clear = {row.category: row.share.share for row in rows if row.over == shares.CLEAR}
-    for category, found in [(row.category, row.share) for row in rows if row.over == shares.ALL and total]:
-        of_clear = clear.get(category)  # Ambiguous has none; nor has any, where no item is clear
-        words = "" if of_clear is None else f"{say.share(of_clear):>7} of the clear ones"
-        value, _, interval = say.share(found.share, found.low, found.high).partition(" ")
-        print(f"  {category:<10} {say.number(found.n):>5} {value:>7} {interval:<16} {words}".rstrip())
+def say_shares(result: Merge) -> None:
+    """How frequent each category is, what that is about, and what it would be if annotators err."""
+    print(share_lines.heading(result.distribution, result.gaps))
+    lines = share_lines.table(result.distribution, result.gaps)
+    lines += share_lines.about(result.ambiguous, result.gaps)
+    for line in lines + sensitivity.sentences(result.what_if):
+        print(f"  {line}".rstrip())
 
 
 def say_agreement(measured: levels.Measured) -> None:
@@ -170,18 +184,13 @@ def say_agreement(measured: levels.Measured) -> None:
         print(f"Agreement: none to measure, {percent.caution}")
         return
     named = (("percent", percent), ("alpha", alpha), ("AC1", ac1))
-    values = ", ".join(f"{name} {in_words(estimate)}" for name, estimate in named)
+    values = ", ".join(f"{name} {estimate}" for name, estimate in named)
     which = say.items(len(CATEGORY_NAMES), "category", "categories")
     print(f"Agreement of {percent.raters} on {say.items(percent.n_items, 'item')} ({which}): {values}")
+    if alpha.value is not None and alpha.value >= agreement.RELIABLE:
+        print(f"  Alpha is {agreement.judged(alpha.value)}")
     if alpha.caution:
         print(f"  Caution: {alpha.caution}")
-
-
-def in_words(estimate: Estimate) -> str:
-    """`0.74 [0.62, 0.85]`, or that it is undefined."""
-    if estimate.value is None:
-        return "undefined"
-    return say.coefficient(estimate.value, estimate.low, estimate.high)
 
 
 def say_written(folder: Path, names: list[str], waiting: int) -> None:
@@ -213,7 +222,7 @@ def main() -> None:
     records.write(folder.path / merged.REPORT, report(given, result, merged.Settings(**used.values())))
 
     say_who(given, result.raters)
-    say_shares(result.distribution, len(result.waiting))
+    say_shares(result)
     say_agreement(result.measured)
     say_written(folder.path, [*written, merged.REPORT], len(result.waiting))
 

@@ -13,7 +13,7 @@ error matrix), which they should in 95 % of redraws; and do they cover the truth
 import itertools
 import random
 
-from common.labels import shares
+from common.labels import gaps, shares
 from common.labels.decisions import decide
 from common.labels.ratings import Choice
 from common.labels.shares import Share
@@ -72,13 +72,22 @@ def redraw(error_rate: float, draw: random.Random) -> list[Share]:
         labels[idx] = {RATERS[idx % len(RATERS)]: label(truths[idx])}
     _, waiting = decide(labels, {})
     items, _ = decide(labels, {idx: label(truths[idx]) for idx in waiting})
-    basis = shares.Basis(items, waiting=0, population=None)  # drawn from endless failures
+    basis = shares.Basis(items, gaps.NONE, population=None)  # drawn from endless failures
     return [row.share for row in shares.of_categories(basis) if row.over == shares.ALL]
 
 
 def covered(studies: list[list[Share]], place: int, share: float) -> float:
     """How many studies' intervals of one category hold a share."""
     return sum(study[place].low <= share <= study[place].high for study in studies) / len(studies)
+
+
+def all_covered(studies: list[list[Share]], expected: dict[str, float], alone: bool = False) -> float:
+    """How many studies' intervals for all seven at once hold every share; or those of each one alone."""
+    held = 0
+    for study in studies:
+        ends = [(one.low, one.high) if alone else (one.low_all, one.high_all) for one in study]
+        held += all(low <= share <= high for (low, high), share in zip(ends, expected.values(), strict=True))
+    return held / len(studies)
 
 
 def main() -> None:
@@ -100,7 +109,11 @@ def main() -> None:
             )
             print(f" {rows[-1][0]:>19.1%} {rows[-1][1]:>13.1%}")
         both = [sum(values) / len(values) for values in zip(*rows, strict=True)]
-        print(f"{'all seven':<10} {'':>6} {'':>12} {'':>6} {'':>6} {both[0]:>19.1%} {both[1]:>13.1%}")
+        print(f"{'mean':<10} {'':>6} {'':>12} {'':>6} {'':>6} {both[0]:>19.1%} {both[1]:>13.1%}")
+        alone, together = all_covered(studies, expected, alone=True), all_covered(studies, expected)
+        print(
+            f"all seven at once, as labeled: {alone:.1%} in low to high, {together:.1%} in low_all to high_all"
+        )
 
 
 if __name__ == "__main__":

@@ -1,33 +1,42 @@
-"""How far raters agree on nominal labels: five coefficients, each with a bootstrap interval over items.
+"""How far raters agree on nominal labels: five coefficients, each with a 95 % interval over items.
 
 Ratings come as a matrix (n_items, n_raters) of label codes 0 .. q-1, with `MISSING` where a rater gave none.
 Only items with two or more ratings say anything about agreement; the others play no part in any value.
 
 Every coefficient depends on an item only through its pattern of ratings, so it is written as a function of
-how often each pattern occurs. A bootstrap round redraws those frequencies (one multinomial draw), and all
-rounds are computed in one matrix product: 2,000 rounds cost about as much as one call of a library.
+how often each pattern occurs (`coefficients`). A bootstrap round redraws those frequencies (one multinomial
+draw), and all rounds are computed in one matrix product: 2,000 rounds cost about as much as one call of a
+library. Where nearly all items agree redraws hardly differ; `_score_interval` then takes over.
 """
 
 import functools
 import itertools
+import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
+from common import say, statistics
+from common.labels import coefficients
+from common.labels.coefficients import Coefficient, Formulas
 from common.records import Record, replace
 
 MISSING = -1
-SMALL = 50  # items; below that a nominal alpha is known to about -+0.12 at best
+SMALL = 50  # items; so many give an alpha of 0.8 to about -+0.1, and fewer give it less closely
+FEW = 10  # agreeing or disagreeing items below which redraws show too little of the spread
 SKEWED = 0.8  # share of the commonest label from which kappa and alpha mislead (the prevalence paradox)
 # The grades of Landis and Koch (1977), Biometrics 33, p. 165, are 0.2 wide: up to 0.4 is fair at best, above
 # 0.6 is substantial. An interval wider than one grade can't tell weak agreement from good.
 WEAK, GOOD, GRADE = 0.4, 0.6, 0.2
+# Krippendorff (2004), Content Analysis, p. 241: rely on an alpha of 0.8 or more, draw tentative conclusions
+# from 0.667 on, and none below.
+TENTATIVE, RELIABLE = 0.667, 0.8
+GRADES = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"), (0.2, "fair"))
 UNDEFINED_ROUNDS = 0.05  # share of redraws without a value above which no interval is given
 CELLS_AT_ONCE = 4_000_000  # of the (rounds, patterns) array of weights: 32 MB
-
-Formulas = dict[str, Callable[..., np.ndarray]]  # statistic -> its formula
 
 
 class Estimate(Record):
@@ -41,6 +50,10 @@ class Estimate(Record):
     low: float | None  # of the 95 % interval; None where there is none
     high: float | None
     caution: str  # what to beware of, and why a value is undefined; often blank
+
+    def __str__(self) -> str:
+        """`0.74 [0.62, 0.85]`, or that it is undefined."""
+        return "undefined" if self.value is None else say.coefficient(self.value, self.low, self.high)
 
 
 class Redraws(NamedTuple):
@@ -72,103 +85,13 @@ class _Patterns(NamedTuple):
 
     weights: np.ndarray  # (p,) int, items of each pattern
     several: np.ndarray  # (p,) bool, whether it has two or more ratings
+    agreeing: np.ndarray  # (p,) share of its rater pairs that agree; 0 of a single rating
     used: np.ndarray  # (q,) int, ratings under each label, of items with two or more
 
     @property
     def n(self) -> int:
         """Items with two or more ratings."""
         return int(self.weights[self.several].sum())
-
-
-# Coefficients of frequency tables; `weights` may have leading axes (bootstrap rounds).
-
-
-def cohen_kappa(tables: np.ndarray) -> np.ndarray:
-    """Cohen's kappa of two raters (Cohen 1960, Educ. Psychol. Meas. 20, eq. 1): (p_o - p_c) / (1 - p_c).
-
-    tables (..., q, q): how many items the first rater put into row i and the second into column j.
-    Returns (...); nan where both used one and the same label only (p_c is 1).
-    """
-    n = tables.sum((-2, -1))
-    agreed = np.trace(tables, axis1=-2, axis2=-1)
-    chance = (tables.sum(-1) * tables.sum(-2)).sum(-1)  # n**2 times p_c
-    return _ratio(n * agreed - chance, n * n - chance)
-
-
-def percent_agreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over items of the share of rater pairs that agree: P_bar of Fleiss (1971, Psychol. Bull. 76).
-
-    counts (p, q): how many raters put an item of pattern p under label q; weights (..., p): how many items
-    have the pattern. Patterns of a single rating play no part. Returns (...).
-    """
-    counts, weights = _several(counts, weights)
-    raters = counts.sum(-1)
-    agreeing = (counts * (counts - 1)).sum(-1) / (raters * (raters - 1))
-    return _ratio(weights @ agreeing, weights.sum(-1))
-
-
-def fleiss_kappa(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Fleiss' kappa (Fleiss 1971, Psychol. Bull. 76, p. 379): (P_bar - P_e) / (1 - P_e).
-
-    P_e is the sum over labels of the squared share of all ratings. Every item has the same number of ratings.
-    counts (p, q) and weights (..., p) as in `percent_agreement`. nan where only one label occurs.
-    """
-    used = weights @ counts  # (..., q) ratings under each label
-    total = used.sum(-1)
-    observed = percent_agreement(counts, weights)
-    chance = (used * used).sum(-1)  # total**2 times P_e
-    return _ratio(observed * total * total - chance, total * total - chance)
-
-
-def krippendorff_alpha(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Krippendorff's alpha, nominal, any number of ratings: 1 - D_o / D_e (Krippendorff 2004, ch. 11).
-
-    D_o and D_e are observed and expected shares of unequal pairs, from the coincidences of Hayes and
-    Krippendorff (2007, Commun. Methods Meas. 1, p. 80-83): an item with m ratings adds each of its ordered
-    pairs with weight 1 / (m - 1). counts (p, q) and weights (..., p) as in `percent_agreement`; patterns of a
-    single rating play no part. nan where only one label occurs.
-    """
-    counts, weights = _several(counts, weights)
-    used = weights @ counts
-    total = used.sum(-1)
-    # Coincidences of equal labels; and total * (total - 1) times their expected share.
-    observed = weights @ ((counts * (counts - 1)).sum(-1) / (counts.sum(-1) - 1))
-    chance = (used * (used - 1)).sum(-1)
-    return _ratio(observed * (total - 1) - chance, total * (total - 1) - chance)
-
-
-def gwet_ac1(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Gwet's AC1 (Gwet 2008, Br. J. Math. Stat. Psychol. 61, p. 29-48): (p_a - p_e) / (1 - p_e).
-
-    p_a is the percent agreement; p_e, agreement by chance, is the sum over labels of pi (1 - pi) / (q - 1),
-    pi being a label's mean share of an item's ratings, and q the number of labels that the raters could
-    choose from, used or not. Items with a single rating count for pi alone (Gwet 2014, Handbook of
-    Inter-Rater Reliability, 4th ed., ch. 2). counts (p, q) and weights (..., p) as in `percent_agreement`.
-    """
-    q = counts.shape[-1]
-    prevalence = _ratio(weights @ (counts / counts.sum(-1, keepdims=True)), weights.sum(-1)[..., None])
-    chance = (prevalence * (1 - prevalence)).sum(-1) / (q - 1)
-    return _ratio(percent_agreement(counts, weights) - chance, 1 - chance)
-
-
-# Those that take any number of ratings an item.
-ANY_NUMBER: Formulas = {
-    "percent agreement": percent_agreement,
-    "Krippendorff's alpha": krippendorff_alpha,
-    "Gwet's AC1": gwet_ac1,
-}
-
-
-def _several(counts: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The patterns of two or more ratings, which alone tell of agreement, and their weights."""
-    several = counts.sum(-1) > 1
-    return counts[several], weights[..., several]
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below, nan where below is 0 (it is a difference of whole numbers there, so exactly 0)."""
-    above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
 
 
 def assess(matrix: np.ndarray, raters: list[str], labels: list[str], redraws: Redraws) -> list[Estimate]:
@@ -190,9 +113,9 @@ def assess(matrix: np.ndarray, raters: list[str], labels: list[str], redraws: Re
     else:
         nothing = "no item has labels of two raters at this level"
     incomplete = "no item has labels of all raters at this level" if len(shared) else nothing
-    estimates = _overall(ANY_NUMBER, rated, everybody, redraws, nothing)
+    estimates = _overall(coefficients.ANY_NUMBER, rated, everybody, redraws, nothing)
     # Of another seed than the others, since its items are others too.
-    fleiss = {"Fleiss' kappa": fleiss_kappa}
+    fleiss = {"Fleiss' kappa": coefficients.fleiss_kappa}
     estimates += _overall(fleiss, complete, everybody, redraws.seeded(1), incomplete)
     for first, second in itertools.combinations(range(len(raters)), 2):
         pair = matrix[:, [first, second]]
@@ -220,23 +143,31 @@ def _overall(
     if not several.any():
         return raters.undefined(formulas, why)
     bound = {name: functools.partial(formula, counts) for name, formula in formulas.items()}
-    patterns = _Patterns(weights, several, weights[several] @ counts[several])
+    agreeing = np.zeros(len(counts))
+    agreeing[several] = coefficients.agreeing(counts[several])
+    patterns = _Patterns(weights, several, agreeing, weights[several] @ counts[several])
     return _estimates(bound, raters, patterns, redraws)
 
 
 def _pair(pair: np.ndarray, raters: _Raters, redraws: Redraws) -> list[Estimate]:
     """Percent agreement and Cohen's kappa of two raters: their patterns are a confusion table's cells."""
     q = len(raters.labels)
-    formulas = {
-        "percent agreement": lambda cells: _ratio(cells[..., :: q + 1].sum(-1), cells.sum(-1)),
-        "Cohen's kappa": lambda cells: cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
+    formulas: Formulas = {
+        "percent agreement": lambda cells: _alike(cells, q),
+        "Cohen's kappa": lambda cells: coefficients.cohen_kappa(cells.reshape(*cells.shape[:-1], q, q)),
     }
     if not len(pair):
         return raters.undefined(formulas, "no item has labels of both at this level")
     table = pair_table(pair, q)
-    patterns = _Patterns(table.ravel(), np.ones(q * q, bool), table.sum(0) + table.sum(1))
+    patterns = _Patterns(table.ravel(), np.ones(q * q, bool), np.eye(q).ravel(), table.sum(0) + table.sum(1))
     # Python's own hash differs from run to run.
     return _estimates(formulas, raters, patterns, redraws.seeded(zlib.crc32(raters.names.encode("utf-8"))))
+
+
+def _alike(cells: np.ndarray, q: int) -> Coefficient:
+    """Percent agreement from (..., q * q) cells of a pair's table."""
+    agreed = cells[..., :: q + 1].sum(-1)
+    return Coefficient(agreed, np.zeros_like(agreed), cells.sum(-1))
 
 
 def _estimates(formulas: Formulas, raters: _Raters, patterns: _Patterns, redraws: Redraws) -> list[Estimate]:
@@ -247,12 +178,13 @@ def _estimates(formulas: Formulas, raters: _Raters, patterns: _Patterns, redraws
     redrawn = {name: [] for name in formulas}
     for drawn in _redrawn(patterns, redraws):
         for name, formula in formulas.items():
-            redrawn[name].append(formula(drawn))
+            redrawn[name].append(formula(drawn).value)
     estimates = []
     for name, formula in formulas.items():
-        value, low, high, missing = float(formula(patterns.weights)), None, None, ""
+        found, low, high, missing = formula(patterns.weights), None, None, ""
+        value = float(found.value)
         if not np.isnan(value):
-            low, high, missing = _interval(np.concatenate([*redrawn[name], []]))
+            low, high, missing = _interval(found, patterns, np.concatenate([*redrawn[name], []]))
         head = {"over": raters.over, "statistic": name, "raters": raters.names, "n_items": patterns.n}
         value = None if np.isnan(value) else value
         estimate = Estimate(**head, value=value, low=low, high=high, caution="")
@@ -276,16 +208,60 @@ def _redrawn(patterns: _Patterns, redraws: Redraws) -> Iterator[np.ndarray]:
         yield drawn
 
 
-def _interval(redrawn: np.ndarray) -> tuple[float | None, float | None, str]:
-    """95 % percentile interval (Efron and Tibshirani 1993, ch. 13), or why there is none."""
-    defined = redrawn[~np.isnan(redrawn)]
+def _interval(
+    found: Coefficient, patterns: _Patterns, redrawn: np.ndarray
+) -> tuple[float | None, float | None, str]:
+    """95 % interval of a coefficient, or why there is none. redrawn (rounds,): its bootstrap values.
+
+    The expanded percentile interval (Hesterberg 2015, Am. Stat. 69, p. 371-386): plain percentiles are too
+    narrow by the factor sqrt((n - 1) / n), and take n for endless. What it and `_score_interval` cover:
+    `benchmarks/agreement_intervals.py`.
+    """
+    defined, n = redrawn[~np.isnan(redrawn)], patterns.n
     if not len(redrawn):
         return None, None, "no interval: no bootstrap rounds were asked for"
     undefined = 1 - len(defined) / len(redrawn)
     if undefined > UNDEFINED_ROUNDS:
         return None, None, f"no interval: {undefined:.0%} of the redraws held one label only"
-    low, high = np.quantile(defined, [0.025, 0.975])
+    agreed = n * float(found.observed)
+    if min(agreed, n - agreed) < FEW:
+        return *_score_interval(found, patterns), ""
+    tail = NormalDist().cdf(-_t_quantile(n - 1) * math.sqrt(n / (n - 1)))
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high), ""
+
+
+def _score_interval(found: Coefficient, patterns: _Patterns) -> tuple[float, float]:
+    """An interval that has a width even where all items agree, as a bootstrap's has not.
+
+    Wilson's for the share of agreement p, at the sample size that the spread of items is worth (no more than
+    n, and n where there is no spread), carried to the coefficient by 1 - (1 - p) / D_e with D_e as it was
+    seen: near full agreement p is nearly all that varies.
+    """
+    weights, agreeing = patterns.weights[patterns.several], patterns.agreeing[patterns.several]
+    n, observed = patterns.n, min(1.0, float(found.observed))
+    mean = weights @ agreeing / n
+    variance = weights @ (agreeing - mean) ** 2 / (n * (n - 1)) if n > 1 else 0
+    worth = min(n, mean * (1 - mean) / variance) if variance > 0 else n
+    low, high = map(found.at, statistics.wilson(observed * worth, worth))
+    return max(-1.0, low), high
+
+
+def _t_quantile(freedom: int) -> float:
+    """97.5 % quantile of Student's t from ten degrees of freedom on (Abramowitz and Stegun 1964, 26.7.5)."""
+    z = statistics.Z
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def judged(alpha: float) -> str:
+    """How good an alpha is: by the grades of Landis and Koch, and by Krippendorff's own limits."""
+    lowest = "slight" if alpha >= 0 else "poor"
+    grade = next((word for above, word in GRADES if alpha > above), lowest)
+    if alpha >= RELIABLE:
+        use = "enough to rely on"
+    else:
+        use = "enough for tentative conclusions only" if alpha >= TENTATIVE else "too low for any conclusion"
+    return f"{grade} by Landis and Koch, {use} by Krippendorff's limits of {TENTATIVE} and {RELIABLE}"
 
 
 def _cautions(estimate: Estimate, used: np.ndarray, labels: list[str]) -> list[str]:
@@ -299,18 +275,16 @@ def _cautions(estimate: Estimate, used: np.ndarray, labels: list[str]) -> list[s
     cautions = []
     if n < SMALL:
         cautions.append(f"only {n} item{'s' if n > 1 else ''}")
-    if low is not None and low == high:
-        cautions.append(
-            f"the {n} items don't differ in agreement, so the interval can't show what others would do"
-        )
     if estimate.statistic == "percent agreement":
         return cautions
     if low is not None and high - low > GRADE and low < GOOD and high > WEAK:
         cautions.append("the interval is too wide to tell weak agreement from good")
+    if estimate.statistic == "Krippendorff's alpha" and estimate.value < RELIABLE:
+        cautions.append(judged(estimate.value))
     share = used[commonest] / used.sum()
     if share > SKEWED:
         cautions.append(
             f"{share:.0%} of the ratings are {labels[commonest]}: with labels so skewed kappa and alpha can "
-            "be low where raters mostly agree; read AC1 and percent agreement beside them"
+            "be low where raters mostly agree; read AC1 and percent agreement next to them"
         )
     return cautions

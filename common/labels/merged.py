@@ -81,6 +81,11 @@ class Report(Record):
     items: int  # that have a label
     waiting: int  # items that wait for a decision in adjudicate.csv
     agreement: dict[str, list[Estimate]]  # level -> coefficients over all raters, then of each pair
+    # Earlier versions wrote none of these: None is not known.
+    drawn: int | None = None  # failures that were drawn for labeling, backups aside
+    missing: int | None = None  # of them with no label that counts and none that waits
+    left_out: int | None = None  # of the missing ones with a row that STRICT = False left out
+    backups: int | None = None  # backup items that have a label
 
 
 def clean(items: list[Item], folder: Folder) -> sheets.Table:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from common import say, statistics
 from common.errors import UserError
-from common.labels import adjudication, merged, sheet_reader, sheets
+from common.labels import merged, sheet_reader, sheets, spellings
 from common.labels.decisions import Item
+from common.labels.gaps import Gaps
 from common.labels.ratings import Choice
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 from common.settings import shown
@@ -33,11 +34,16 @@ class Share(NamedTuple):
     n: int
     total: int  # items that the share is of
     share: float | None  # between 0 and 1, six digits; None where there is nothing to have a share of
-    low: float | None
+    low: float | None  # of the interval of this share alone
     high: float | None
-    status: str  # "final", or how many items wait
+    status: str  # begins with "final" or, while labels are missing or wait, with "provisional"
     population: int | None  # failures that the items were drawn from; None where that is not known
     finite_population: bool  # whether the interval allows for having drawn a large part of them
+    # Files of earlier versions lack these columns.
+    low_all: float | None = None  # of intervals that hold for all categories at once; of categories only
+    high_all: float | None = None
+    least: float | None = None  # share if none of the missing and waiting items had the label
+    most: float | None = None  # share if all of them had it
 
 
 class CategoryShare(NamedTuple):
@@ -59,7 +65,7 @@ class Basis(NamedTuple):
     """What shares are taken from."""
 
     items: list[Item]  # that are decided
-    waiting: int  # items that wait for a decision
+    gaps: Gaps  # drawn failures without a label
     population: int | None  # failures that the items were drawn from, as step 2's manifest says
 
 
@@ -70,9 +76,9 @@ def of_categories(basis: Basis) -> list[CategoryShare]:
     # How many of all failures are clear nobody knows, so shares of the clear ones have no population.
     over_clear = basis._replace(population=None)
     return [
-        CategoryShare(over, name, _share(counts[name], len(basis.items), basis))
+        CategoryShare(over, name, _share(counts[name], len(basis.items), basis, len(CATEGORY_NAMES)))
         if over == ALL
-        else CategoryShare(over, name, _share(counts[name], clear, over_clear))
+        else CategoryShare(over, name, _share(counts[name], clear, over_clear, len(CLEAR_NAMES)))
         for over, name in OF_CATEGORIES
     ]
 
@@ -109,20 +115,28 @@ def read_ambiguous(folder: Path) -> list[LabelShare]:
     ]
 
 
-def _share(n: int, total: int, basis: Basis) -> Share:
+def _share(n: int, total: int, basis: Basis, together: int = 0) -> Share:
     """A count as a share of `total` items, with Wilson's interval.
 
     Where the items are a large part of the failures that they were drawn from, its form for a finite
-    population (`statistics.wilson_of_finite`): a share of 200 of 300 failures is nearly known.
+    population (`statistics.wilson_of_finite`): a share of 200 of 300 failures is nearly known. together: how
+    many shares are read at once, which a second interval allows for (`statistics.z_of`); 0 for none.
     """
-    status = f"provisional: {basis.waiting} wait in {adjudication.NAME}" if basis.waiting else "final"
     population = basis.population
     finite = population is not None and total > FINITE_FROM * population
-    if not total:
-        return Share(n, total, None, None, None, status, population, finite)
-    ends = statistics.wilson_of_finite(n, total, population) if finite else statistics.wilson(n, total)
-    share, low, high = map(say.rounded, (n / total, *ends))
-    return Share(n, total, share, low, high, status, population, finite)
+
+    def ends(z: float) -> tuple[float, float]:
+        if finite:
+            return statistics.wilson_of_finite(n, total, population, z)
+        return statistics.wilson(n, total, z)
+
+    share = n / total if total else None
+    low, high = ends(statistics.Z) if total else (None, None)
+    low_all, high_all = ends(statistics.z_of(together)) if total and together else (None, None)
+    least, most = basis.gaps.bounds(n, total)
+    numbers = [None if value is None else say.rounded(value) for value in (share, low, high)]
+    more = [None if value is None else say.rounded(value) for value in (low_all, high_all, least, most)]
+    return Share(n, total, *numbers, basis.gaps.status, population, finite, *more)
 
 
 def _read(
@@ -131,7 +145,10 @@ def _read(
     """(what it is of, share) of each row of a file."""
     if not path.is_file():
         raise UserError(f"{shown(path)} was not found: {merged.AGAIN}")
-    rows = sheet_reader.read_table(path, (*keys, *Share._fields), {}, merged.AGAIN)
+    columns = (*keys, *Share._fields)
+    required = tuple(name for name in columns if name not in Share._field_defaults)
+    spelled = {spellings.squeezed(name): name for name in columns}
+    rows = [row.cells for row in sheet_reader.read(path, {}, spelled, required, f", or {merged.AGAIN}").rows]
     found = [tuple(row[key] for key in keys) for row in rows]
     try:
         shares = list(map(_parsed, rows))
@@ -144,7 +161,9 @@ def _read(
 
 def _parsed(row: dict[str, str]) -> Share:
     """A row's share. Raises ValueError where a cell is no number."""
-    share, low, high = (float(row[name]) if row[name] else None for name in ("share", "low", "high"))
+    numbers = ("share", "low", "high", *Share._field_defaults)
+    known = {name: float(row[name]) if row.get(name) else None for name in numbers}
     population = int(row["population"]) if row["population"] else None
     finite = row["finite_population"].casefold() == "true"  # spreadsheets write it in capitals
-    return Share(int(row["n"]), int(row["total"]), share, low, high, row["status"], population, finite)
+    counted = {"n": int(row["n"]), "total": int(row["total"]), "status": row["status"]}
+    return Share(**counted, **known, population=population, finite_population=finite)

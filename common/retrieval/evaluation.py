@@ -109,7 +109,7 @@ def image_to_text(ranks: np.ndarray, images: np.ndarray, **counts: int) -> Image
 def _measures(kind: type, ranks: np.ndarray, cluster: np.ndarray, counts: dict[str, int]):
     """One direction; `cluster` (n,) names what queries are alike in, the image, for the intervals."""
     reached = {f"r{cutoff}": recall_interval(ranks, cutoff, cluster) for cutoff in CUTOFFS}
-    low, high = statistics.clustered_mean(1.0 / ranks, cluster)
+    low, high = statistics.clustered_mean(1.0 / ranks, cluster, (0, 1))
     return kind(
         n=len(ranks),
         n_images=len(np.unique(cluster)),

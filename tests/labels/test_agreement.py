@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
-from common.labels import agreement
+from benchmarks import agreement_intervals as bench
+from common import statistics
+from common.labels import agreement, coefficients
 from common.labels.agreement import MISSING
 
 
@@ -60,7 +63,9 @@ def test_equal_to_the_libraries_on_random_tables(seed):
             pair = matrix[:, [first, second]]
             pair = pair[(pair != MISSING).all(1)]
             kappa = cohen_kappa_score(*pair.T, labels=range(q))
-            assert agreement.cohen_kappa(agreement.pair_table(pair, q)) == pytest.approx(kappa, abs=1e-12)
+            assert coefficients.cohen_kappa(agreement.pair_table(pair, q)).value == pytest.approx(
+                kappa, abs=1e-12
+            )
     assert value(full, "Fleiss' kappa", q) == pytest.approx(
         fleiss_kappa(agreement.label_counts(full, q)), abs=1e-12
     )
@@ -110,7 +115,7 @@ def test_fleiss_on_a_worked_example():
         "0 0 0 0 14/0 2 6 4 2/0 0 3 5 6/0 3 9 2 0/2 2 8 1 1/7 7 0 0 0/3 2 6 3 0/2 5 3 2 2/6 5 2 1 0/0 2 2 3 7"
     )
     counts = np.array([row.split() for row in rows.split("/")], dtype=int)
-    assert agreement.fleiss_kappa(counts, np.ones(10)) == pytest.approx(0.210, abs=5e-4)
+    assert coefficients.fleiss_kappa(counts, np.ones(10)).value == pytest.approx(0.210, abs=5e-4)
 
 
 def test_the_prevalence_paradox():
@@ -141,10 +146,12 @@ def test_intervals_are_those_of_redrawing_items_one_by_one():
         for _ in range(3000)
     ]
     found = {one.statistic: one for one in assess(matrix, ["A", "B", "C"], list("abc"), 6000, 1)[:3]}
-    formulas = (agreement.percent_agreement, agreement.krippendorff_alpha, agreement.gwet_ac1)
+    formulas = (coefficients.percent_agreement, coefficients.krippendorff_alpha, coefficients.gwet_ac1)
     for statistic, formula in zip(found, formulas, strict=True):
-        values = [formula(agreement.label_counts(rows, 3), np.ones(len(rows))) for rows in redrawn]
-        plain = np.quantile(values, [0.025, 0.975])
+        values = [formula(agreement.label_counts(rows, 3), np.ones(len(rows))).value for rows in redrawn]
+        n = len(shared)
+        tail = t.sf(t.ppf(0.975, n - 1) * (n / (n - 1)) ** 0.5, np.inf)  # the expanded percentiles
+        plain = np.quantile(values, [tail, 1 - tail])
         assert [found[statistic].low, found[statistic].high] == pytest.approx(plain, abs=0.015)
 
 
@@ -199,7 +206,7 @@ def test_degenerate_tables_give_a_sentence(name):
 def test_one_label_only_leaves_percent_and_ac1():
     estimates = {one.statistic: one for one in assess(*DEGENERATE["one label only"][:2], ["a", "b"], 50, 1)}
     assert estimates["percent agreement"].value == estimates["Gwet's AC1"].value == 1
-    assert "the 30 items don't differ" in estimates["percent agreement"].caution
+    assert estimates["percent agreement"].low == pytest.approx(statistics.wilson(30, 30)[0])
     for undefined in ("Krippendorff's alpha", "Fleiss' kappa", "Cohen's kappa"):
         one = estimates[undefined]
         assert (one.value, one.low, one.high) == (None, None, None)
@@ -226,3 +233,67 @@ def test_no_table_crashes_or_gives_nan(data):
         for number in (one.value, one.low, one.high):
             assert number is None or -1.0000001 <= number <= 1.0000001
         assert one.value is not None or one.caution
+
+
+# ---- near full agreement ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [14, 20, 50])
+def test_intervals_cover_where_raters_hardly_err(n):
+    """2 % of labels wrong: plain redraws cover 42 to 92 %. 100 studies leave +-4 points for chance."""
+    for statistic, covered in bench.coverage(n, (0.02,) * 3, 100).items():
+        assert covered.plain < covered.now >= 0.91, statistic
+        assert covered.without < 0.1 and covered.points == 0, statistic
+
+
+@pytest.mark.parametrize("n", [7, 14, 49])
+def test_full_agreement_has_an_interval_with_a_width(n):
+    matrix = np.repeat(np.arange(n)[:, None] % 7, 3, axis=1)
+    for one in assess(matrix, ["A", "B", "C"], list("abcdefg"), 300, 1):
+        assert one.value == one.high == 1, one
+        assert one.low < 1
+        if one.statistic == "percent agreement":
+            assert one.low == pytest.approx(statistics.wilson(n, n)[0])
+
+
+@pytest.mark.parametrize("odd", [1, 3, 9])
+def test_the_value_lies_in_its_interval_near_full_agreement(odd):
+    """Raters of 60 items, some with two ratings and some with three, who differ on few of them."""
+    matrix = np.repeat(np.arange(60)[:, None] % 7, 3, axis=1)
+    matrix[:odd, 0] = (matrix[:odd, 0] + 1) % 7
+    matrix[40:, 2] = MISSING
+    for one in assess(matrix, ["A", "B", "C"], list("abcdefg"), 500, 1):
+        assert one.low <= one.value <= one.high and one.low < one.high, one
+
+
+def test_no_agreement_at_all_has_an_interval_with_a_width():
+    matrix = table((7, [0, 1]), (7, [1, 2]))
+    percent = assess(matrix, ["A", "B"], list("abc"), 300, 1)[0]
+    assert (percent.value, percent.low) == (0, 0)
+    assert percent.high == pytest.approx(statistics.wilson(0, 14)[1])
+
+
+@pytest.mark.parametrize(
+    ("alpha", "words"),
+    [
+        (0.95, "almost perfect by Landis and Koch, enough to rely on"),
+        (0.8, "substantial by Landis and Koch, enough to rely on"),
+        (0.7, "substantial by Landis and Koch, enough for tentative conclusions only"),
+        (0.62, "substantial by Landis and Koch, too low for any conclusion"),
+        (0.5, "moderate by"),
+        (0.3, "fair by"),
+        (0.0, "slight by"),
+        (-0.1, "poor by"),
+    ],
+)
+def test_alpha_is_judged_by_both_scales(alpha, words):
+    assert agreement.judged(alpha).startswith(words)
+    assert agreement.judged(alpha).endswith("Krippendorff's limits of 0.667 and 0.8")
+
+
+def test_an_alpha_below_krippendorffs_limits_has_a_caution():
+    """24 % of 100 labels differ: alpha is near 0.64, which Landis and Koch call substantial."""
+    matrix = table((38, [0, 0]), (38, [1, 1]), (6, [0, 1]), (6, [1, 0]), (6, [0, 2]), (6, [2, 2]))
+    alpha = assess(matrix, ["A", "B"], list("abc"), 300, 1)[1]
+    assert 0.6 < alpha.value < 0.8
+    assert "by Krippendorff's limits" in alpha.caution

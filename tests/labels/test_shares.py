@@ -7,7 +7,7 @@ import pytest
 from benchmarks import label_intervals as bench
 from common import files, statistics
 from common.errors import UserError
-from common.labels import shares
+from common.labels import gaps, shares
 from common.labels.decisions import Item
 from common.labels.ratings import Choice
 
@@ -23,7 +23,7 @@ ITEMS = [
 
 
 def of(population: int | None, waiting: int = 0, items: list[Item] = ITEMS) -> shares.Basis:
-    return shares.Basis(items, waiting, population)
+    return shares.Basis(items, gaps.NONE._replace(waiting=waiting), population)
 
 
 def write(folder, basis: shares.Basis) -> None:
@@ -81,12 +81,77 @@ def test_what_is_read_back_is_what_was_written(tmp_path, basis):
     assert shares.read_ambiguous(tmp_path) == shares.of_ambiguous(basis)
 
 
-def test_columns_stay_and_two_are_new(tmp_path):
+def test_columns_stay_and_further_ones_follow(tmp_path):
     write(tmp_path, of(1811, waiting=2))
     first, second, *_ = (tmp_path / shares.DISTRIBUTION).read_text(encoding="utf-8-sig").splitlines()
-    assert first == "over,category,n,total,share,low,high,status,population,finite_population"
+    old, new = "n,total,share,low,high,status,population,finite_population", "low_all,high_all,least,most"
+    assert first == f"over,category,{old},{new}"
     status = "provisional: 2 wait in adjudicate.csv"
-    assert second == f"all,Ambiguous,5,10,0.5,0.236593,0.763407,{status},1811,False"
+    assert second.startswith(f"all,Ambiguous,5,10,0.5,0.236593,0.763407,{status},1811,False,")
+    assert second.endswith(f",{round(5 / 12, 6)},{round(7 / 12, 6)}")
+
+
+def test_a_table_of_an_earlier_version_is_read(tmp_path):
+    """It has none of the columns that came later; all else is as before."""
+    write(tmp_path, of(20))
+    for name in (shares.DISTRIBUTION, shares.AMBIGUOUS):
+        rows = (tmp_path / name).read_text(encoding="utf-8-sig").splitlines()
+        cut = "\n".join(",".join(row.split(",")[:-4]) for row in rows)
+        (tmp_path / name).write_text(cut, encoding="utf-8-sig")
+    blank = dict.fromkeys(("low_all", "high_all", "least", "most"))
+    now = shares.of_categories(of(20))
+    assert shares.read_categories(tmp_path) == [
+        row._replace(share=row.share._replace(**blank)) for row in now
+    ]
+    assert [row.share.n for row in shares.read_ambiguous(tmp_path)] == [5, 5, 3, 1, 1]
+
+
+# ---- what is missing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lacks", "status"),
+    [
+        (gaps.Gaps(200, 0, 0, 0, 0), "final"),
+        (gaps.Gaps(200, 35, 0, 0, 0), "provisional: 35 of 200 without a label"),
+        (gaps.Gaps(200, 35, 4, 3, 0), "provisional: 35 of 200 without a label, 3 wait in adjudicate.csv"),
+        (gaps.Gaps(200, 0, 0, 1, 0), "provisional: 1 waits in adjudicate.csv"),
+        (gaps.Gaps(1200, 2, 0, 0, 2), "final: 2 of 1,200 without a label, backups labeled in their place"),
+        (gaps.Gaps(200, 3, 0, 0, 2), "provisional: 3 of 200 without a label"),
+    ],
+)
+def test_status_says_what_is_missing(lacks, status):
+    rows = shares.of_categories(shares.Basis(ITEMS, lacks, None))
+    assert {row.share.status for row in rows} == {status}
+
+
+@pytest.mark.parametrize(("missing", "waiting"), [(35, 0), (0, 11), (20, 3), (0, 0)])
+def test_bounds_are_the_worst_cases(missing, waiting):
+    """By hand: put every open item under the category, or under another one, and count again."""
+    lacks = gaps.Gaps(10 + missing + waiting, missing, 0, waiting, 0)
+    for row in shares.of_categories(shares.Basis(ITEMS, lacks, None)):
+        added = [Item(100 + n, Choice(row.category, ""), "one rater", 1) for n in range(lacks.open)]
+        others = [one._replace(choice=Choice("Action", "")) for one in added]
+        most, least = (
+            next(
+                each.share.share
+                for each in shares.of_categories(of(None, items=ITEMS + more))
+                if (each.over, each.category) == (row.over, row.category)
+            )
+            for more in (added, others)
+        )
+        if row.category != "Action":
+            assert (row.share.least, row.share.most) == (least, most), row
+        assert lacks.open or row.share.least == row.share.most == row.share.share
+
+
+def test_seven_at_once_are_wider_than_one():
+    for row in shares.of_categories(of(1811)):
+        share = row.share
+        together = statistics.wilson(share.n, share.total, statistics.z_of(7 if row.over == "all" else 6))
+        assert (share.low_all, share.high_all) == tuple(round(end, 6) for end in together)
+        assert share.low_all <= share.low and share.high_all >= share.high
+    assert {row.share.low_all for row in shares.of_ambiguous(of(None))} == {None}
 
 
 @pytest.mark.parametrize(
@@ -118,5 +183,6 @@ def test_intervals_cover_the_distribution_as_labeled():
     expected, draw = bench.as_labeled(0.15), random.Random(3)
     assert sum(expected.values()) == pytest.approx(1)
     studies = [bench.redraw(0.15, draw) for _ in range(300)]
+    assert bench.all_covered(studies, expected) >= 0.95 - 0.038
     for place, (name, share) in enumerate(expected.items()):
         assert 0.91 < bench.covered(studies, place, share) < 0.99, name

@@ -58,6 +58,38 @@ def test_clustered_intervals_cover_and_plain_ones_do_not():
     assert plain / rounds < 0.90
 
 
+# ---- means of what has limits ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [1.0, 0.0, 0.25])
+@pytest.mark.parametrize("clusters", [1, 2, 540])
+def test_a_mean_without_spread_is_a_share_of_clusters(value, clusters):
+    """One image, or values that are all alike: MRR of two images was [1, 1], of one [-inf, inf]."""
+    values, cluster = np.full(clusters * 5, value), np.repeat(np.arange(clusters), 5)
+    interval = statistics.clustered_mean(values, cluster, (0, 1))
+    assert interval == pytest.approx(statistics.wilson(value * clusters, clusters))
+    low, high = statistics.clustered_mean(2 * values - 1, cluster, (-1, 1))
+    assert (low, high) == pytest.approx([2 * end - 1 for end in interval])
+
+
+def test_a_mean_ends_at_its_limits():
+    values, cluster = np.array([1.0, 1.0, 1.0, 0.5]), np.arange(4)
+    low, high = statistics.clustered_mean(values, cluster)
+    assert high > 1
+    assert statistics.clustered_mean(values, cluster, (0, 1)) == (low, 1)
+
+
+def test_limits_far_away_change_nothing():
+    values, cluster = np.random.default_rng(0).random(200), np.repeat(np.arange(40), 5)
+    plain = statistics.clustered_mean(values, cluster)
+    assert statistics.clustered_mean(values, cluster, (0, 1)) == plain
+
+
+@pytest.mark.parametrize(("together", "z"), [(1, 1.959964), (6, 2.638257), (7, 2.690110)])
+def test_the_quantile_for_several_at_once(together, z):
+    assert statistics.z_of(together) == pytest.approx(z, abs=1e-6)
+
+
 # ---- where many of all were drawn -------------------------------------------------------------------------
 
 
