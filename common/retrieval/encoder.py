@@ -20,6 +20,7 @@ from transformers import AutoModel, AutoTokenizer
 from common import files
 from common.errors import SettingError, UserError
 from common.retrieval import models
+from common.retrieval.images import open_photograph
 from common.retrieval.models import Source
 from common.settings import one_of
 
@@ -133,8 +134,7 @@ class Encoder:
     def _pixels(self, path: Path) -> _Decoded:
         """One image."""
         try:
-            with Image.open(path) as image:
-                pixels = image.convert("RGB")  # gray, palette and CMYK files are in COCO and on the web
+            pixels = open_photograph(path)  # gray, palette and CMYK files are in COCO and on the web
         except Exception as error:  # Pillow raises many kinds for a broken file; each is the user's file
             return _Decoded({}, [f"{path.name}: {error or type(error).__name__}"])
         return _Decoded(dict(self.processor(images=pixels, return_tensors="pt")), [])
