@@ -72,14 +72,13 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     items, waiting = decide(labels, given.adjudicated.choices)
     if not items and not waiting:
         raise UserError(f"no label in {shown(given.folder.path)}/ counts: fill in the sheets or pages first")
-    # Steps 4 and 5 give one interval for a share: that of a draw from so many failures, if that is known.
     lacks = gaps.of(given, items, waiting)
+    # A share has one interval in steps 4 and 5: that of a draw from so many failures, if that is known.
     basis = shares.Basis(items, lacks, given.folder.population)
     distribution = shares.of_categories(basis)
     counted = {row.category: row.share.share for row in distribution if row.over == shares.ALL}
     return Merge(
-        *(labels, items, waiting, lacks),
-        *(distribution, shares.of_ambiguous(basis)),
+        *(labels, items, waiting, lacks, distribution, shares.of_ambiguous(basis)),
         levels.measure(labels, rounds, seed),
         sensitivity.of(labels, counted, agreement.Redraws(rounds, [seed])),
         handed_in.raters(given, labels),
