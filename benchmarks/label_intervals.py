@@ -111,7 +111,7 @@ def main() -> None:
         both = [sum(values) / len(values) for values in zip(*rows, strict=True)]
         print(f"{'mean':<10} {'':>6} {'':>12} {'':>6} {'':>6} {both[0]:>19.1%} {both[1]:>13.1%}")
         alone, together = all_covered(studies, expected, alone=True), all_covered(studies, expected)
-        print(f"all at once, as labeled: {alone:.1%} in low to high, {together:.1%} in low_all to high_all")
+        print(f"all seven at once, as labeled: {alone:.1%} in low, high; {together:.1%} in low_all, high_all")
 
 
 if __name__ == "__main__":

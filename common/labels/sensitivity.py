@@ -3,7 +3,7 @@
 A model of errors, so an answer to "what if" and no correction: each rater gives a wrong label with a
 probability of his or her own, and wrong labels fall on the other categories in proportions that are assumed
 (Dawid and Skene 1979, Appl. Stat. 28, p. 20-28, with one error rate a rater). Shares are as wrong as the
-assumption: where errors go to Ambiguous, the first one finds it some seven points too often.
+assumption: where errors go to Ambiguous, the first one finds it some six points too often.
 """
 
 from typing import NamedTuple

@@ -36,7 +36,7 @@ def test_what_waits_is_laid_side_by_side(disputed):
             (4, "", "Spatial", "Context"),
         )
     ]
-    assert "PROVISIONAL: 2 more wait in adjudicate.csv" in out
+    assert "without a label, 2 wait in adjudicate.csv)" in out
     assert "Next: fill in final_category for 2 items in" in out
     statuses = {row["status"] for row in disputed.table("category_distribution.csv")}
     assert statuses == {"provisional: 2 wait in adjudicate.csv"}
@@ -51,7 +51,7 @@ def test_decisions_count_on_the_next_run_and_stay_in_the_file(disputed):
     out = disputed.merged()
     assert disputed.clean()[1] == D
     assert disputed.decided()[1] == "adjudicated"
-    assert "PROVISIONAL: 1 more wait" in out
+    assert "without a label, 1 waits in adjudicate.csv)" in out
     disputed.edit("adjudicate.csv", 4, final_category="Spatial")
     out = disputed.merged()
     assert "PROVISIONAL" not in out

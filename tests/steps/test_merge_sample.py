@@ -86,7 +86,7 @@ def test_intervals_know_how_many_failures_there_are(label_and_merge, drawn):
     # Wilson's interval at the worth of such a draw, 200 * 1810 / 1611 = 224.705 items, worked by hand.
     assert (spatial.low, spatial.high) == (0.193362, 0.30521)
     assert (spatial.population, spatial.finite_population) == (1811, True)
-    assert "Distribution over 200 items of 1,811 failures:" in out
+    assert "Distribution over 200 items, drawn at random from 1,811 failures:" in out
     assert "24.50% [19.34, 30.52]" in out
 
 
