@@ -37,10 +37,10 @@ import hashlib, json, sys
 from pathlib import Path
 sys.path.insert(0, "")
 if Path("tests/support").is_dir():
-    from common.retrieval import coco
+    from common.retrieval.images import fingerprint
     from tests.support import coco_600
 else:
-    from common import coco
+    from common.coco import images_fingerprint as fingerprint
     from tests import coco_600
 folder = Path(sys.argv[1])
 meta_file = coco_600.write_cache(folder, Path("cache"))
@@ -51,7 +51,7 @@ content |= {"model_source": "dual-encoder-600", "device": "cpu", "batch_size": 3
 content |= {"max_tokens": 77, "truncated_captions": 0, "annotation_file": str(annotations)}
 content["fingerprints"] |= {
     "annotation_file": hashlib.sha256(annotations.read_bytes()).hexdigest(),
-    "images": coco.images_fingerprint(folder / "val2017", content["file_names"]),
+    "images": fingerprint(folder / "val2017", content["file_names"]),
 }
 text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
 meta_file.write_text(text + "\\n", encoding="utf-8")

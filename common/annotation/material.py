@@ -16,7 +16,7 @@ from common.errors import UserError, list_rows
 from common.labels import sheets
 from common.labels.drawing import Failure
 from common.labels.manifest import Design
-from common.retrieval import coco
+from common.retrieval import images
 from common.retrieval.meta import Meta
 from common.settings import PROJECT_DIR, shown
 
@@ -27,19 +27,21 @@ Value = TypeVar("Value")
 def find_photographs(image_dir: Path | None, meta: Meta) -> Path:
     """The folder of the photographs: the one given, or the one that step 1 encoded.
 
-    Raises UserError where it was not found, and where it holds other photographs than were encoded.
+    Raises UserError where it was not found, and where it holds other photographs than were encoded,
+    or some that are shown to people otherwise than the model saw them.
     """
     folder = Path(image_dir) if image_dir else PROJECT_DIR / meta.image_folder
     fix = "give the right folder with `--image-dir <folder>`"
     if not folder.is_dir():
         raise UserError(f"{shown(folder)}/, the folder of the cache's photographs, was not found: {fix}")
-    encoded, here = meta.fingerprints.images, coco.images_fingerprint(folder, meta.file_names)
+    encoded, here = meta.fingerprints.images, images.fingerprint(folder, meta.file_names)
     # A cache that was made elsewhere may name no fingerprint, and a folder that lacks a file has none.
     if encoded and here and encoded != here:
         raise UserError(
             f"{shown(folder)}/ holds other photographs than those that were encoded (their sizes differ), "
             f"so labels would be about the wrong ones: {fix}"
         )
+    images.refuse_other_pixels(folder, meta)
     return folder
 
 

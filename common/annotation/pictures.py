@@ -6,9 +6,10 @@ Everything is a JPEG without dates or thumbnails: the same photographs, text and
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from common.annotation import fonts
+from common.retrieval.images import open_photograph
 
 WIDTH = 1200  # pixels of a side-by-side picture
 MARGIN, GAP = 16, 12
@@ -28,7 +29,7 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
     WIDTH pixels wide and below MAX_BYTES. Raises OSError where a photograph can't be read. Text that no
     installed font covers is a matter for `fonts.check` before.
     """
-    photos = [_fitted(open_photo(path), PANEL, PANEL) for path in (left, right)]
+    photos = [_fitted(open_photograph(path), PANEL, PANEL) for path in (left, right)]
     panel_height = max(photo.height for photo in photos)
     lines, size = _caption_lines(caption)
     line_height = round(1.35 * size)
@@ -49,20 +50,9 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
 
 def for_page(path: Path, max_bytes: int) -> bytes:
     """One photograph as a JPEG below `max_bytes`, shrunk to PAGE_PHOTO pixels, never enlarged."""
-    photo = open_photo(path)
+    photo = open_photograph(path)
     photo.thumbnail((PAGE_PHOTO, PAGE_PHOTO), Image.Resampling.LANCZOS)
     return _jpeg(photo, max_bytes)
-
-
-def open_photo(path: Path) -> Image.Image:
-    """A photograph as people see it: upright, RGB, on white where it is transparent. May raise OSError."""
-    with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            paper = Image.new("RGBA", image.size, PAPER)
-            return Image.alpha_composite(paper, image).convert("RGB")
-        return image.convert("RGB")
 
 
 def _fitted(photo: Image.Image, width: int, height: int) -> Image.Image:

@@ -4,20 +4,19 @@ import contextlib
 import io
 import random
 import re
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools.coco import COCO
 
-from common import files
-from common.errors import UserError, list_rows
+from common.errors import UserError
+from common.retrieval import captions_file
 from common.settings import shown
 
-# The last bytes of a whole file. An interrupted download or unpacking lacks them, yet its header opens.
-END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB\x60\x82"}
-TAIL = 4096  # bytes searched for the marker: some cameras and servers append a little after it
+OFFICIAL = ("captions_train2017.json", "captions_val2017.json")  # COCO's own, which can be fetched
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,21 @@ class Sample:
 
 
 def read_captions(annotation_file: Path) -> COCO:
-    """Read a captions file with pycocotools. Raises UserError where it is not one, naming what is wrong."""
+    """Read a captions file with pycocotools, once it was checked.
+
+    Raises UserError where it was not found, and as `captions_file.read` does.
+    """
     path = Path(annotation_file)
     if not path.is_file():
-        raise UserError(
-            f"{shown(path)} was not found. Get COCO's files with `python main.py --download True`; "
-            "data/README.md says which archive holds them"
-        )
-    content = files.read_json(path)
-    _check_captions(content, shown(path))
+        get = "Name the captions file with `--annotation-file <file>`"
+        if path.name in OFFICIAL:
+            get = (
+                "Get COCO's files with `python main.py --download True`; data/README.md says which archive "
+                "holds them"
+            )
+        raise UserError(f"{shown(path)} was not found. {get}")
     coco = COCO()
-    coco.dataset = content
+    coco.dataset = captions_file.read(path)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         coco.createIndex()
     return coco
@@ -76,89 +79,38 @@ def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> S
     return Sample(image_ids, file_names, caption_ids, captions, gt_img_index, without, short)
 
 
-def bad_images(image_dir: Path, file_names: list[str]) -> list[str]:
-    """What is wrong with image files before any is decoded: `name: reason`, in the order given.
-
-    Checks that the file is there, that its header opens, and that its format's end marker is present.
-    """
-    bad = []
-    for name in file_names:
-        problem = _image_problem(Path(image_dir) / name)
-        if problem:
-            bad.append(f"{name}: {problem}")
-    return bad
-
-
-def images_fingerprint(image_dir: Path, file_names: list[str]) -> str | None:
-    """SHA-256 over names and sizes of the images, in row order; None where one of them was not found.
-
-    Sizes and not contents, so that each run can afford it: 5,000 of them take a fraction of a second.
-    """
-    try:
-        sizes = [f"{name} {(Path(image_dir) / name).stat().st_size}\n" for name in file_names]
-    except OSError:
-        return None
-    return files.fingerprint("".join(sizes).encode("utf-8"))
+def one_form(text: str) -> str:
+    """A text in the one of its Unicode forms that is compared and encoded (NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def normalized(caption: str) -> str:
-    """A caption as a reader takes it: lower case, single spaces, no final full stop."""
-    return re.sub(r"\s+", " ", caption).strip().lower().removesuffix(".").rstrip()
+    """A caption as a reader takes it: lower case, single spaces, no final full stop, one Unicode form."""
+    text = one_form(caption.lower())  # in this order: a capital may have no form of its own with its mark
+    return re.sub(r"\s+", " ", text).strip().removesuffix(".").rstrip()
 
 
 def provably_ambiguous(captions: list[str], gt: np.ndarray) -> np.ndarray:
-    """Which captions no method can answer, since a caption of another image has the same normalized text.
+    """Which captions have the same normalized text as a caption of another image.
 
+    Equal texts get equal scores, so only the captions of one of these images can be right: see `answerable`.
     gt (n_captions,): the image row of each. Returns a bool array of shape (n_captions,).
     """
-    images_of = {}
-    texts = [normalized(caption) for caption in captions]
-    for text, image in zip(texts, gt, strict=True):
-        images_of.setdefault(text, set()).add(int(image))
-    return np.array([len(images_of[text]) > 1 for text in texts], dtype=bool)
+    images_of = _images_of_texts(captions, gt)
+    return np.array([len(images_of[normalized(caption)]) > 1 for caption in captions], dtype=bool)
 
 
-def _check_captions(content, name: str) -> None:
-    """Refuse what is JSON but not a captions file, or whose entries contradict one another."""
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise UserError(f"{name} holds no `images` and `annotations`: a COCO captions file is needed")
-    problems = []
-    for image in content["images"]:
-        if not isinstance(image.get("id"), int) or not isinstance(image.get("file_name"), str):
-            problems.append(f"image {image.get('id')!r}: `id` (whole number) and `file_name` are needed")
-    ids = [image.get("id") for image in content["images"]]
-    known = set(ids)  # an image id that occurs twice would give one image the captions of two
-    if len(known) < len(ids):
-        problems.append(f"{len(ids) - len(known)} images share an id with another image")
-    seen = set()
-    for annotation in content["annotations"]:
-        key = annotation.get("id")
-        if not isinstance(key, int) or key in seen:
-            problems.append(f"annotation {key!r}: `id` is not a whole number, or occurs twice")
-        seen.add(key)
-        if annotation.get("image_id") not in known:
-            problems.append(f"annotation {key!r}: no image has the id {annotation.get('image_id')!r}")
-        if not isinstance(annotation.get("caption"), str):
-            problems.append(f"annotation {key!r}: `caption` is missing or not a text")
-    if problems:
-        raise UserError(
-            f"{name} has {len(problems)} bad entries; fix them or get the file again:\n{list_rows(problems)}"
-        )
+def answerable(captions: list[str], gt: np.ndarray) -> int:
+    """How many captions can have their own image first at most, where equal texts get equal scores.
+
+    All captions of one normalized text then get one image first: at best the image that most of them are of.
+    """
+    return sum(max(of_text.values()) for of_text in _images_of_texts(captions, gt).values())
 
 
-def _image_problem(path: Path) -> str | None:
-    """What is wrong with one image file, or None."""
-    if not path.is_file():
-        return "not found"
-    try:
-        with Image.open(path) as image:
-            image_format = image.format
-    except Exception as error:  # Pillow raises many kinds for a broken header; each is the user's file
-        return f"does not open ({type(error).__name__})"
-    marker = END_MARKERS.get(image_format)
-    if marker:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            if marker not in file.read():
-                return f"cut off (no {image_format} end marker)"
-    return None
+def _images_of_texts(captions: list[str], gt: np.ndarray) -> dict[str, Counter[int]]:
+    """Normalized text -> image row -> how many captions of the image have it."""
+    images_of: dict[str, Counter[int]] = {}
+    for caption, image in zip(captions, gt, strict=True):
+        images_of.setdefault(normalized(caption), Counter())[int(image)] += 1
+    return images_of

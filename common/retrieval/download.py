@@ -16,8 +16,8 @@ from common.retrieval import archives, coco, unpacking
 from common.retrieval.archives import Archive
 from common.settings import shown
 
-VAL_CAPTIONS = "captions_val2017.json"
-CAPTIONS = ("captions_train2017.json", VAL_CAPTIONS)
+CAPTIONS = coco.OFFICIAL
+VAL_CAPTIONS = CAPTIONS[1]
 # Plain http, as COCO publishes them. That is safe here: whoever changes a byte on the way changes the sha256.
 IMAGES = Archive(
     "http://images.cocodataset.org/zips/val2017.zip",

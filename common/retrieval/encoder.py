@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import AutoModel, AutoTokenizer
 
 from common import files
 from common.errors import SettingError, UserError
 from common.retrieval import models, wiring
+from common.retrieval.images import open_photograph
 from common.retrieval.models import Source
 from common.settings import one_of, shown
 
@@ -136,8 +136,7 @@ class Encoder:
     def _pixels(self, path: Path) -> _Decoded:
         """One image."""
         try:
-            with Image.open(path) as image:
-                pixels = image.convert("RGB")  # gray, palette and CMYK files are in COCO and on the web
+            pixels = open_photograph(path)  # gray, palette and CMYK files are in COCO and on the web
         except Exception as error:  # Pillow raises many kinds for a broken file; each is the user's file
             return _Decoded({}, [f"{path.name}: {error or type(error).__name__}"])
         return _Decoded(dict(self.processor(images=pixels, return_tensors="pt")), [])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from common import files, records
 from common.errors import UserError, list_rows
-from common.retrieval import cache, coco, encoder, evaluation, meta, models
+from common.retrieval import cache, coco, encoder, evaluation, images, meta, models
 from common.retrieval.distributed import Team
 from common.settings import PROJECT_DIR, shown
 
@@ -117,13 +117,14 @@ def freeze(
         exact = {
             **identity._asdict(),
             "device": wanted.device,
+            "opening": images.OPENING,
             "batch_size": wanted.batch_size,
             "versions": encoder.versions(),
         }
         team.check_same(exact, "data, model or libraries")
         shards = cache.Shards(data.cache_dir, stem, exact | {"model": name}, team)
         if there:
-            refuse_another(meta_file, identity)
+            refuse_another(meta_file, identity, data.image_dir)
         else:
             _make(Job(data, sample, wanted, source, identity), shards, tell)
         team.wait()  # whoever still reads shards needs them
@@ -144,7 +145,7 @@ def identify(data: Data, sample: coco.Sample, wanted: Wanted, source: models.Sou
         dtype=wanted.dtype,
         annotation_file=files.file_fingerprint(data.annotation_file),
         rows=meta.rows_fingerprint(rows_of(sample)),
-        images=coco.images_fingerprint(data.image_dir, sample.file_names),
+        images=images.fingerprint(data.image_dir, sample.file_names),
     )
 
 
@@ -173,8 +174,11 @@ def refuse_other_baseline(result_file: Path, meta_file: Path) -> None:
         )
 
 
-def refuse_another(meta_file: Path, identity: Identity) -> None:
-    """Raise UserError where a cache is not the one of this identity, naming settings with both values."""
+def refuse_another(meta_file: Path, identity: Identity, image_dir: Path) -> None:
+    """Raise UserError where a cache is not the one of this identity, naming settings with both values.
+
+    So it is where one of its images is opened with other pixels today than it was encoded with.
+    """
     found = meta.read(meta_file)
     differing = differences(found, identity)
     if differing:
@@ -182,6 +186,7 @@ def refuse_another(meta_file: Path, identity: Identity) -> None:
             f"{shown(meta_file)} was made with other settings:\n{list_rows(differing)}\n"
             "Restore the setting to reuse the cache, or start a new one with `--cache-dir <folder>`"
         )
+    images.refuse_other_pixels(image_dir, found)
 
 
 def differences(found: meta.Meta, identity: Identity) -> list[str]:
@@ -217,10 +222,10 @@ def encode_images(
     groups = [[folder / names[position] for position in positions] for positions in missing]
     with _bar("images", shards.mine("img", len(names)), missing, shards.team) as bar:
         encoded = towers.stream_images(groups, batch_size)
-        for positions, images in zip(missing, encoded, strict=True):
-            bad += images.bad
-            if not images.bad:  # a shard is kept whole or not at all
-                shards.keep("img", positions, images.rows)
+        for positions, batch in zip(missing, encoded, strict=True):
+            bad += batch.bad
+            if not batch.bad:  # a shard is kept whole or not at all
+                shards.keep("img", positions, batch.rows)
             bar.update(len(positions))
     refuse_bad(sum(shards.team.gather(bad), []), folder, len(names))
     return shards.all("img", len(names))
@@ -231,10 +236,12 @@ def encode_texts(
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Rows of texts in the order given: (n, dim) float32, length 1. And tokens of each: (n,) int64.
 
-    Shards that are there already are not encoded again. Each distinct text is encoded once: equal texts get
-    equal rows, so that their tie is a tie and can be counted. In order of length, so that a batch holds texts
-    of nearly one length and hardly any padding is computed. `label` names the progress bar.
+    Shards that are there already are not encoded again. Each distinct text is encoded once: equal texts, in
+    whatever Unicode form, get equal rows, so that their tie is a tie and can be counted. In order of length,
+    so that a batch holds texts of nearly one length and hardly any padding is computed. `label` names the
+    progress bar.
     """
+    texts = [coco.one_form(text) for text in texts]
     distinct = list(dict.fromkeys(texts))
     lengths = towers.lengths(distinct)
     order = np.argsort(lengths, kind="stable")
@@ -256,9 +263,8 @@ def refuse_bad(bad: list[str], image_dir: Path, n: int) -> None:
     """Raise UserError listing bad images (`name: reason`) of n, if there are any."""
     if bad:
         raise UserError(
-            f"{len(bad):,} of {n:,} images in {shown(image_dir)} can't be used; no cache was written. Move "
-            "away what is cut off, then get COCO's again with `python main.py --download True`:\n"
-            + list_rows(bad)
+            f"{len(bad):,} of {n:,} images in {shown(image_dir)} can't be used; no cache was written. "
+            f"{images.how_to_restore(image_dir, bad)}:\n{list_rows(bad)}"
         )
 
 
@@ -267,7 +273,8 @@ def _make(job: Job, shards: cache.Shards, tell: Callable[[str], None]) -> None:
     data, sample, wanted, team = job.data, job.sample, job.wanted, shards.team
     if team.leads:
         # Before anything is encoded: rows would shift, or mean something else.
-        refuse_bad(coco.bad_images(data.image_dir, sample.file_names), data.image_dir, len(sample.file_names))
+        bad = images.bad_images(data.image_dir, sample.file_names)
+        refuse_bad(bad, data.image_dir, len(sample.file_names))
     team.wait()  # nobody encodes for a run that ends here
     # The first items are what a GPU or a half precision is checked with.
     paths = [data.image_dir / name for name in sample.file_names[: encoder.PROBES]]
@@ -305,6 +312,7 @@ def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
         annotation_file=shown(data.annotation_file),
         bundled_sample=data.bundled_sample,
         versions=encoder.versions(),
+        opening=images.OPENING,
         fingerprints=meta.Fingerprints(annotation_file=identity.annotation_file, images=identity.images),
         **rows_of(job.sample)._asdict(),
     )

@@ -57,6 +57,7 @@ class Making(Record, kw_only=True):
     annotation_file: str | None = None  # seen from the project's folder
     bundled_sample: bool  # whether the rendered scenes were used
     versions: dict[str, str]  # package -> version
+    opening: int = 1  # images.OPENING; 1: stored pixels as they are, which a cache without this field has
     fingerprints: Fingerprints
 
 

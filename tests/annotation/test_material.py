@@ -7,7 +7,7 @@ import pytest
 from common import records
 from common.annotation import material
 from common.errors import UserError
-from common.retrieval import coco, meta
+from common.retrieval import images, meta
 from common.retrieval.meta import Meta
 from tests.support import noise_cache
 
@@ -25,7 +25,7 @@ def test_photographs_are_found_where_they_were_encoded(made):
     folder = Path(made.image_folder)
     assert material.find_photographs(None, made) == folder
     assert material.find_photographs(folder.parent, made) == folder.parent  # the one that is named counts
-    same = coco.images_fingerprint(folder, made.file_names)
+    same = images.fingerprint(folder, made.file_names)
     assert material.find_photographs(None, encoded(made, same)) == folder
 
 

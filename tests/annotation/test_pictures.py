@@ -83,7 +83,7 @@ def test_small_photographs_are_enlarged_without_smoothing(photo):
     path = photo("small.png", (96, 96))
     board = (np.indices((96, 96)).sum(axis=0) // 4 % 2 * 255).astype(np.uint8)
     Image.fromarray(board).convert("RGB").save(path)
-    shown = np.asarray(pictures._fitted(pictures.open_photo(path), 578, 578).convert("L"))
+    shown = np.asarray(pictures._fitted(images.open_photograph(path), 578, 578).convert("L"))
     assert shown.shape == (578, 578)
     assert np.mean((shown > 60) & (shown < 195)) < 0.05
 
@@ -98,11 +98,11 @@ def test_photographs_are_shown_upright_and_on_white(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6  # orientation: turned by 90 degrees
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert pictures.open_photo(tmp_path / "turned.jpg").size == (30, 60)
+    assert images.open_photograph(tmp_path / "turned.jpg").size == (30, 60)
     Image.new("RGBA", (10, 10), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert pictures.open_photo(tmp_path / "clear.png").getpixel((5, 5)) == (255, 255, 255)
+    assert images.open_photograph(tmp_path / "clear.png").getpixel((5, 5)) == (255, 255, 255)
     Image.new("L", (10, 10), 7).save(tmp_path / "grey.png")
-    assert pictures.open_photo(tmp_path / "grey.png").getpixel((5, 5)) == (7, 7, 7)
+    assert images.open_photograph(tmp_path / "grey.png").getpixel((5, 5)) == (7, 7, 7)
 
 
 @given(st.text(alphabet=st.characters(codec="latin-1", categories=("L", "N", "P", "Zs", "Cc")), max_size=120))

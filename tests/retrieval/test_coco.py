@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from common.retrieval import coco
+from common.retrieval import coco, images
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_real_photographs_pass(coco_dir):
     found = coco.read_captions(coco_dir / "annotations" / "captions_val2017_600.json")
     sample = coco.sample(found, 600, 5, 42)
     assert len(sample.file_names) == 600
-    assert coco.bad_images(coco_dir / "val2017", sample.file_names) == []
+    assert images.bad_images(coco_dir / "val2017", sample.file_names) == []
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_bad_images_are_distinguished(tmp_path):
     # Some servers append a little after the end marker: such a file is whole.
     (tmp_path / "tail.jpg").write_bytes((tmp_path / "good.jpg").read_bytes() + b"\x00" * 100)
     names = ["good.jpg", "cut.jpg", "good.png", "cut.png", "text.jpg", "empty.jpg", "gone.jpg", "tail.jpg"]
-    assert [line.split(" (")[0] for line in coco.bad_images(tmp_path, names)] == [
+    assert [line.split(" (")[0] for line in images.bad_images(tmp_path, names)] == [
         "cut.jpg: cut off",
         "cut.png: cut off",
         "text.jpg: does not open",
