@@ -50,12 +50,8 @@ Use it to try the pipeline; the numbers say nothing about CLIP. For COCO: python
 
 def check_settings(settings: Settings) -> None:
     """Refuse what no run can do, before anything is read."""
-    at_least(
-        1,
-        NUM_IMAGES=settings.NUM_IMAGES,
-        CAPTIONS_PER_IMAGE=settings.CAPTIONS_PER_IMAGE,
-        BATCH_SIZE=settings.BATCH_SIZE,
-    )
+    at_least(2, NUM_IMAGES=settings.NUM_IMAGES)  # out of a single image any caption retrieves its own
+    at_least(1, CAPTIONS_PER_IMAGE=settings.CAPTIONS_PER_IMAGE, BATCH_SIZE=settings.BATCH_SIZE)
     encoder.check_names(settings.DEVICE, settings.DTYPE)
     # The archive holds COCO's own files: one of another name would still be missing once all is fetched.
     if settings.DOWNLOAD and settings.ANNOTATION_FILE.name != download.VAL_CAPTIONS:
@@ -132,12 +128,13 @@ def evaluate(frozen: cache.Cache, device: str, team: Team) -> Baseline:
     device = encoder.counting_device(team.device(device))
     found = ranking.rank(frozen.txt, frozen.img, frozen.gt, device, team)
     ambiguous = coco.provably_ambiguous(frozen.meta.captions, frozen.gt)
+    answerable = coco.answerable(frozen.meta.captions, frozen.gt)
     captions = evaluation.text_to_image(
         found.rank,
         frozen.gt,
         gallery=len(frozen.img),
         ties=int(found.tied.sum()),
-        provably_ambiguous_captions=int(ambiguous.sum()),
+        **evaluation.same_text(found.rank == 1, ambiguous, answerable),
     )
     with_caption = np.flatnonzero(found.image_rank)  # the others have no positive, and rank 0
     ranks, ties = found.image_rank[with_caption], int(found.image_tied.sum())
@@ -159,15 +156,8 @@ def say_result(found: Baseline) -> None:
     say_direction("image to text", images, f"{images.n:,} images over {images.gallery:,} captions")
     ties = f"{say.items(captions.ties, 'caption')}, {say.items(images.ties, 'image')}"
     print(f"\n95% intervals account for captions of the same image. Ties count as errors: {ties}")
-    if captions.provably_ambiguous_captions:
-        ambiguous = say.items(captions.provably_ambiguous_captions, "caption")
-        print(f"{ambiguous} also describe another image word for word, ", end="")
-        print("so no method can get them right reliably")
-    made = found.made_with
-    if made.truncated_captions:
-        print(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")
-    if captions.r1.value < 3 / captions.gallery:  # a guess is right in 1 / gallery
-        print("R@1 is at chance: these images do not belong to these captions, or the weights are random")
+    for sentence in evaluation.limits(found):
+        print(sentence)
     if found.comparison:
         say_comparison(found.comparison)
 

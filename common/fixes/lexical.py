@@ -6,20 +6,30 @@ soon as the query caption itself is among them (R@1 is then above 90 % by words 
 caption and every copy of its text are left out of each image's words, of document frequencies too.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import regex
 import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 
-from common.retrieval.coco import normalized
+from common.retrieval.coco import normalized, one_form
 
-# A run of letters and digits is a word; scripts that don't space their words are read character by character.
-UNSPACED = "\u3040-\u30ff\u3400-\u9fff"
-WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
+# A word is a run of letters and digits with the marks on them. Scripts that don't space their words (those
+# that Unicode's line breaking calls SA: Thai, Lao, Khmer, Myanmar ...; Chinese characters and kana) are read
+# by pairs of characters, as search engines do without a dictionary (Lucene's CJKBigramFilter).
+LETTER = r"[\p{L}\p{N}_]"
+UNSPACED = r"[\p{LB=SA}\p{scx=Han}\p{scx=Hira}\p{scx=Kana}]"
+RUN = regex.compile(
+    rf"(?P<unspaced>(?:[{LETTER}&&{UNSPACED}]\p{{M}}*)+)|(?:[{LETTER}--{UNSPACED}]\p{{M}}*)+", regex.V1
+)
+CHARACTER = regex.compile(r"\P{M}\p{M}*")  # with its marks
+PLAIN = re.compile(r"\w+", re.ASCII)  # what all of it comes to for ASCII, many times as fast
+UNSEEN = dict.fromkeys([0xAD, 0x200C, 0x200D, *range(0xFE00, 0xFE10)])  # soft hyphen, joiners, variants
 BLOCK = 256  # images at once while the nearest captions of a bank are looked up
 
 
@@ -44,8 +54,20 @@ class Lexical:
 
 
 def words(text: str) -> list[str]:
-    """The words of a caption, in lower case."""
-    return WORD.findall(text.lower())
+    """The words of a caption, in lower case and one Unicode form.
+
+    A dog_2's    a, dog_2, s
+    一只狗        一只, 只狗
+    """
+    text = text.lower()
+    if text.isascii():
+        return PLAIN.findall(text)
+    found = []
+    for run in RUN.finditer(one_form(text.translate(UNSEEN))):
+        characters = CHARACTER.findall(run[0]) if run["unspaced"] else []
+        pairs = [first + second for first, second in itertools.pairwise(characters)]
+        found += pairs or [run[0]]
+    return found
 
 
 def tfidf(captions: Sequence[str], gt_img_index: np.ndarray, n_images: int) -> Lexical:

@@ -59,6 +59,7 @@ def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> S
     Image ids in the order of the file, then `random.Random(seed).sample`; of each image
     the first `captions_per_image` captions in ascending annotation id. `num_images` above the number of
     images with a caption is capped. The order is part of every sheet that was ever handed out: keep it.
+    Raises UserError where fewer than two images have a caption.
     """
     of_image = {image["id"]: [] for image in coco.dataset["images"]}
     for annotation in sorted(coco.dataset["annotations"], key=lambda annotation: annotation["id"]):
@@ -66,6 +67,9 @@ def sample(coco: COCO, num_images: int, captions_per_image: int, seed: int) -> S
             of_image[annotation["image_id"]].append(annotation)
     with_caption = [image_id for image_id, annotations in of_image.items() if annotations]
     # A generator of its own: what else draws numbers in this process can't change the sample.
+    if len(with_caption) < 2:
+        n = f"{len(with_caption)} of {len(of_image)} images"
+        raise UserError(f"a caption was found for {n}: retrieval needs 2 or more to choose from")
     image_ids = random.Random(seed).sample(with_caption, min(num_images, len(with_caption)))
     caption_ids, captions, gt_img_index, short = [], [], [], 0
     for row, image_id in enumerate(image_ids):

@@ -4,11 +4,12 @@ recall@K is the share of queries whose positive is among the first K; MRR is the
 TREC-8 1999). Ranks come from ranking.py, which has the rule for ties.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from common import statistics
+from common import say, statistics
 from common.records import Record, field
 from common.retrieval.meta import Making
 
@@ -54,6 +55,10 @@ class TextToImage(Measures, kw_only=True):
     gallery: int  # images
     ties: int  # captions with another image at the very score of their own
     provably_ambiguous_captions: int  # with the same text as a caption of another image
+    # Of these, and of a file of an earlier version None:
+    provably_ambiguous_right: int | None = None  # with the own image first
+    provably_ambiguous_at_most: int | None = None  # that can be, since equal texts get equal scores
+    r1_ceiling: float | None = field(name="R@1_ceiling", default=None)  # R@1 if that many were right
 
 
 class ImageToText(Measures, kw_only=True):
@@ -134,6 +139,71 @@ def recall_interval(ranks: np.ndarray, cutoff: int, cluster: np.ndarray) -> Inte
 def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     """Mean of 1 / rank (Voorhees, TREC-8 1999)."""
     return float(np.mean(1.0 / ranks))
+
+
+def same_text(right: np.ndarray, ambiguous: np.ndarray, answerable: int) -> dict[str, int | float]:
+    """The fields of TextToImage on captions with the same text as a caption of another image.
+
+    right (n_captions,) bool: the own image is first; ambiguous (n_captions,) bool: such captions; answerable:
+    how many of all captions can be right, equal texts getting equal scores.
+    """
+    n, n_ambiguous = len(right), int(ambiguous.sum())
+    return {
+        "provably_ambiguous_captions": n_ambiguous,
+        "provably_ambiguous_right": int((ambiguous & right).sum()),
+        "provably_ambiguous_at_most": n_ambiguous - (n - answerable),
+        "r1_ceiling": answerable / n,
+    }
+
+
+def most_by_chance(found: TextToImage) -> float:
+    """R@1 that guessing hardly exceeds (one time in 40), all captions of an image guessed as one.
+
+    Of a large gallery it is three times 1 / gallery; one of few images is exceeded easily.
+    """
+    chance = 1 / found.gallery
+    return chance + statistics.Z * math.sqrt(chance * (1 - chance) / found.n_images)
+
+
+def at_chance(found: TextToImage) -> bool:
+    """Whether R@1 is what guessing gives.
+
+    Never of so few images that guessing may well get half of the captions right, where nothing can be told,
+    nor where most captions tie, which says of the images that they are alike.
+    """
+    return found.r1.value <= most_by_chance(found) < 0.5 and not mostly_tied(found)
+
+
+def mostly_tied(found: TextToImage) -> bool:
+    """Whether ties, which count as errors, decide on half of the captions or more."""
+    return found.ties >= found.n / 2
+
+
+def limits(found: Baseline) -> list[str]:
+    """What a reader must know to read the numbers of a run: a sentence each, none where all is well."""
+    said, captions, made = [], found.text_to_image, found.made_with
+    if captions.provably_ambiguous_at_most is not None and captions.provably_ambiguous_captions:
+        n = say.items(captions.provably_ambiguous_captions, "caption")
+        most, right = captions.provably_ambiguous_at_most, captions.provably_ambiguous_right
+        ceiling = say.share(captions.r1_ceiling)
+        said.append(
+            f"{n} with the same text as a caption of another image: equal texts get equal scores,\n"
+            f"  so at most {most:,} can be right ({right:,} are), and R@1 is {ceiling} at most"
+        )
+    if made.truncated_captions:
+        said.append(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")
+    if mostly_tied(captions):
+        said.append(
+            f"{captions.ties:,} of {captions.n:,} captions tie, so these numbers say little: check that the "
+            "images differ from one another"
+        )
+    if at_chance(captions):
+        most = say.share(most_by_chance(captions))
+        said.append(
+            f"R@1 is at chance: guessing gives up to {most} here. Likely causes: random weights, or images\n"
+            "  that do not belong to these captions"
+        )
+    return said
 
 
 def comparison(found: TextToImage, made_with: Making) -> Comparison | None:

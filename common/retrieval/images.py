@@ -114,7 +114,7 @@ def refuse_other_pixels(image_dir: Path, meta: Meta) -> None:
         raise UserError(
             f"{say.items(len(other), 'image')} in {shown(image_dir)}: the model saw other pixels when "
             "this cache was made than people are shown (turned, transparent, or grey of more than 8 bits). "
-            f"Encode again into a new folder with `python main.py --cache-dir <folder>`:\n{list_rows(other)}"
+            f"Start a new cache with `--cache-dir <folder>` of step 1:\n{list_rows(other)}"
         )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from common.annotation import fonts, pictures
 from common.errors import UserError
+from common.retrieval import images
 
 TITLES = ("Ground truth", "Top-1 retrieved")
 
