@@ -45,12 +45,14 @@ def read(path: Path) -> dict[str, list[dict]]:
         if not isinstance(content[key], list):
             raise UserError(f"{name}: `{key}` is {_kind(content[key])}: {NEEDED}")
     images, annotations = content["images"], content["annotations"]
+    if annotations and not images:
+        raise UserError(f"{name} holds no images, only {say.items(len(annotations), 'annotation')}: {NEEDED}")
     if annotations and not any(isinstance(each, dict) and "caption" in each for each in annotations):
         raise UserError(f"{name}: none of its {len(annotations):,} annotations has a `caption`: {NEEDED}")
     known = {each["id"] for each in images if isinstance(each, dict) and _is_id(each.get("id"))}
     images, problems = _once(images, "image", _image_problem)
     annotations, more = _once(annotations, "annotation", lambda each: _annotation_problem(each, known))
-    problems += more if known else []  # without a single image every annotation lacks its own
+    problems += more if known else []  # without a single id every annotation lacks its own image
     if problems:
         n = say.items(len(problems), "bad entry", "bad entries")
         raise UserError(f"{name} has {n}; fix them or get the file again:\n{list_rows(problems)}")

@@ -1,6 +1,8 @@
 """Words for re-ranking: against a reference that removes captions physically, and that a leak is caught."""
 
 import math
+import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ CAPTIONS = [
     *("!!", "red red car", "a car", "the beach"),
 ]
 GT = np.repeat(np.arange(4), 4)
+ACCENTS = ["un café crème", "Un café crème.", "café noir", "thé à la crème", "un été", "cafe noir"]
+ACCENTS_GT = np.repeat(np.arange(3), 2)
 
 
 def other_words(captions, gt, query, image):
@@ -134,8 +138,52 @@ def test_words_of_clip_come_from_the_nearest_bank_captions():
     assert scores[0, 0] > 0.9 and scores[0, 1:].max() < 0.5
 
 
-def test_scripts_without_spaces_are_read_by_character():
-    assert lexical.words("一只狗 A dog_2's") == ["一", "只", "狗", "a", "dog_2", "s"]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A dog_2's ball, 3rd!", ["a", "dog_2", "s", "ball", "3rd"]),
+        ("一只狗 A dog_2's", ["一只", "只狗", "a", "dog_2", "s"]),
+        ("狗。猫", ["狗", "猫"]),
+        ("ラーメン", ["ラー", "ーメ", "メン"]),
+        ("ตัวใหญ่", ["ตัว", "วใ", "ให", "หญ่"]),
+        ("ខ្មែរ", ["ខ្មែ", "មែរ"]),
+        ("မြန်မာ", ["မြန်", "န်မာ"]),
+        ("ລາວ 2 ลา", ["ລາ", "າວ", "2", "ลา"]),
+        ("एक बड़ा कुत्ता", ["एक", "बड़ा", "कुत्ता"]),
+        ("তিনটি কুকুর", ["তিনটি", "কুকুর"]),
+        ("இரண்டு நாய்கள்", ["இரண்டு", "நாய்கள்"]),
+        ("כֶּלֶב גָּדוֹל", ["כֶּלֶב", "גָּדוֹל"]),
+        ("كَلْبٌ كبير", ["كَلْبٌ", "كبير"]),
+        ("می\u200cخواهم", ["میخواهم"]),
+        ("I ♥\ufe0f \u0301 n\u0303", ["i", "ñ"]),
+        ("한국어 개", ["한국어", "개"]),
+        ("Двa щeнка", ["двa", "щeнка"]),
+    ],
+)
+def test_words_of_any_script_keep_their_marks(text, found):
+    """And both Unicode forms of a text have the same words."""
+    expected = [unicodedata.normalize("NFC", word) for word in found]
+    for form in ("NFC", "NFD"):
+        assert lexical.words(unicodedata.normalize(form, text)) == expected
+
+
+def test_words_of_the_real_captions_are_as_before(coco_dir):
+    before = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+    content = coco.read_captions(coco_dir / "annotations" / "captions_val2017_600.json")
+    for annotation in content.anns.values():
+        text = annotation["caption"]
+        assert lexical.words(text) == before.findall(text.lower())
+        # The way of all scripts, which ASCII need not take, has the same words.
+        assert [run[0] for run in lexical.RUN.finditer(text.lower())] == lexical.words(text)
+
+
+@pytest.mark.parametrize("make", [lexical.tfidf, lexical.overlap])
+def test_both_forms_of_a_caption_are_one_text(make):
+    """A copy in the other form would hand the query its own words."""
+    captions = [unicodedata.normalize("NFD", text) if row % 2 else text for row, text in enumerate(ACCENTS)]
+    queries = np.arange(len(ACCENTS))
+    same = make(ACCENTS, ACCENTS_GT, 3).block(queries)
+    np.testing.assert_allclose(make(captions, ACCENTS_GT, 3).block(queries), same)
 
 
 def test_reranking_moves_candidates_alone_and_leads_the_rest():

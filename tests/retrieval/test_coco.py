@@ -1,10 +1,9 @@
-"""The captions folder: frozen order, text hazards, and images that can't be used."""
+"""The captions folder: the frozen order, and captions with the same text."""
 
+import itertools
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from common.errors import UserError
 from common.retrieval import coco, images
@@ -77,12 +76,12 @@ def test_a_small_sample_is_the_start_of_no_other_order(tiny_dataset):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda c: c.pop("annotations"), "holds no `images` and `annotations`"),
+        (lambda c: c.pop("annotations"), "holds no `annotations`"),
         (lambda c: c["annotations"][0].update(image_id=5), "no image has the id 5"),
         (lambda c: c["annotations"][0].update(id=c["annotations"][1]["id"]), "occurs twice"),
-        (lambda c: c["annotations"][0].update(caption=None), "`caption` is missing or not a text"),
-        (lambda c: c["images"][0].update(id=c["images"][1]["id"]), "share an id"),
-        (lambda c: c["images"][0].pop("file_name"), "`file_name` are needed"),
+        (lambda c: c["annotations"][0].update(caption=None), "`caption` is null, not a text"),
+        (lambda c: c["images"][0].update(id=c["images"][1]["id"]), "the id occurs twice"),
+        (lambda c: c["images"][0].pop("file_name"), "`file_name` is missing"),
     ],
 )
 def test_what_is_no_captions_file_is_refused_by_entry(tiny_dataset, spoil, message):
@@ -103,32 +102,15 @@ def test_a_missing_and_a_truncated_captions_file(tiny_dataset):
         coco.read_captions(path)
 
 
-def test_bad_images_are_distinguished(tmp_path):
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    for name in ("good.jpg", "cut.jpg", "good.png", "cut.png"):
-        image.save(tmp_path / name)
-    for name in ("cut.jpg", "cut.png"):
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-300])
-    (tmp_path / "text.jpg").write_text("<html>404</html>")
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    # Some servers append a little after the end marker: such a file is whole.
-    (tmp_path / "tail.jpg").write_bytes((tmp_path / "good.jpg").read_bytes() + b"\x00" * 100)
-    names = ["good.jpg", "cut.jpg", "good.png", "cut.png", "text.jpg", "empty.jpg", "gone.jpg", "tail.jpg"]
-    assert [line.split(" (")[0] for line in images.bad_images(tmp_path, names)] == [
-        "cut.jpg: cut off",
-        "cut.png: cut off",
-        "text.jpg: does not open",
-        "empty.jpg: does not open",
-        "gone.jpg: not found",
-    ]
-
-
 @pytest.mark.parametrize(
     ("caption", "same"),
     [
         ("A dog.", "a  DOG "),
         ("A\ndog", "a dog"),
         ("A dog .", "a dog"),
+        ("Un caf\u00e9", "un cafe\u0301."),
+        ("CAFE\u0301 J\u030c", "caf\u00e9 \u01f0"),  # no capital has that mark in a form of its own
+        ("\ud55c\uad6d", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),
     ],
 )
 def test_normalized_captions(caption, same):
@@ -138,3 +120,41 @@ def test_normalized_captions(caption, same):
 def test_provably_ambiguous_needs_another_image():
     captions = ["A dog.", "a dog", "A cat", "a cat.", "A bird"]
     assert coco.provably_ambiguous(captions, [0, 1, 2, 2, 3]).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("captions", "images", "most"),
+    [
+        (["A dog.", "a dog", "A cat", "a cat.", "A bird"], [0, 1, 2, 2, 3], 4),
+        (["x", "x", "x", "x"], [0, 0, 1, 2], 2),  # at best image 0, which has two of them
+        (["x", "x", "y", "y"], [0, 1, 0, 1], 2),
+        (["x", "y", "z"], [0, 1, 2], 3),
+        (["caf\u00e9", "cafe\u0301"], [0, 1], 1),
+    ],
+)
+def test_equal_texts_bound_how_many_can_be_right(captions, images, most):
+    """Against every assignment of one image to each text."""
+    texts = sorted({coco.normalized(caption) for caption in captions})
+    best = 0
+    for chosen in itertools.product(sorted(set(images)), repeat=len(texts)):
+        first = dict(zip(texts, chosen, strict=True))
+        right = [first[coco.normalized(text)] == own for text, own in zip(captions, images, strict=True)]
+        best = max(best, sum(right))
+    assert coco.answerable(captions, images) == most == best
+
+
+def test_how_many_captions_of_the_real_file_can_be_right(real_sample):
+    """367 share their text with another image's caption; at most 134 of these can be right."""
+    assert coco.answerable(real_sample.captions, real_sample.gt_img_index) == 25_000 - 367 + 134
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_gallery_of_one_image_is_refused(tiny_dataset, kept):
+    content = json.loads((tiny_dataset / "captions.json").read_text())
+    content["annotations"] = [
+        each if each["image_id"] == content["images"][0]["id"] and kept else {**each, "caption": " "}
+        for each in content["annotations"]
+    ]
+    (tiny_dataset / "captions.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="1 of 12 images: retrieval needs 2" if kept else "holds no captions"):
+        coco.sample(coco.read_captions(tiny_dataset / "captions.json"), 12, 5, 1)

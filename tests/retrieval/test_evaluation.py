@@ -10,11 +10,15 @@ from common.retrieval import evaluation
 from common.retrieval.evaluation import Baseline, Interval
 from common.retrieval.meta import Fingerprints, Making
 
+SAME_TEXT = [
+    *("provably_ambiguous_captions", "provably_ambiguous_right", "provably_ambiguous_at_most", "R@1_ceiling")
+]
+AMBIGUOUS = np.array([False, False, True, False, True, False])
 RANKS, IMAGES = np.array([1, 2, 1, 6, 20, 1]), np.array([0, 0, 1, 1, 2, 2])
 
 
 def captions(**changed) -> evaluation.TextToImage:
-    counts = {"gallery": 3, "ties": 1, "provably_ambiguous_captions": 2}
+    counts = {"gallery": 3, "ties": 1, **evaluation.same_text(RANKS == 1, AMBIGUOUS, 5)}
     return records.replace(evaluation.text_to_image(RANKS, IMAGES, **counts), **changed)
 
 
@@ -68,7 +72,7 @@ def test_a_baseline_has_the_keys_that_it_always_had(tmp_path):
     content = json.loads((tmp_path / "baseline.json").read_text())
     assert list(content) == ["text_to_image", "image_to_text", "comparison", "cache", "made_with", "versions"]
     measures = ["n", "n_images", "R@1", "R@5", "R@10", "MRR", "median_rank"]
-    assert list(content["text_to_image"]) == [*measures, "gallery", "ties", "provably_ambiguous_captions"]
+    assert list(content["text_to_image"]) == [*measures, "gallery", "ties", *SAME_TEXT]
     assert list(content["image_to_text"]) == [*measures, "ties", "gallery"]
     assert list(content["text_to_image"]["R@1"]) == ["value", "low", "high"]
     assert content["comparison"] is None
@@ -108,3 +112,94 @@ def test_the_study_s_model_may_be_in_a_folder_of_its_name():
 def test_the_study_s_annotation_file_is_known_by_its_bytes(coco_dir):
     found = files.file_fingerprint(coco_dir / "annotations" / "captions_val2017.json")
     assert found == evaluation.STUDY_FILE
+
+
+def test_a_baseline_of_an_earlier_version_is_read(tmp_path):
+    """It counts captions of equal text and says nothing more of them."""
+    old = records.plain(baseline())
+    for name in SAME_TEXT[1:]:
+        del old["text_to_image"][name]
+    files.write_json(tmp_path / "baseline.json", old)
+    found = records.read(tmp_path / "baseline.json", Baseline, "run `python main.py` again")
+    assert found.text_to_image.provably_ambiguous_captions == 2
+    assert found.text_to_image.r1_ceiling is None and evaluation.limits(found) == []
+
+
+def test_captions_with_equal_text_are_counted():
+    found = captions()
+    assert found.provably_ambiguous_captions == 2 and found.provably_ambiguous_at_most == 1
+    assert found.provably_ambiguous_right == 1 and found.r1_ceiling == 5 / 6
+    said = evaluation.limits(records.replace(baseline(), text_to_image=found))
+    assert len(said) == 1 and "at most 1 can be right (1 are), and R@1 is 83.33% at most" in said[0]
+    assert "no method" not in said[0]
+
+
+# ---- small and extreme sets --------------------------------------------------------------------------------
+
+
+def measured(ranks, images, gallery, ties=0) -> evaluation.TextToImage:
+    counts = {"gallery": gallery, "ties": ties, "provably_ambiguous_captions": 0}
+    return evaluation.text_to_image(np.array(ranks), np.array(images), **counts)
+
+
+@pytest.mark.parametrize("n_images", [1, 2, 3, 5, 50])
+@pytest.mark.parametrize("rank", ["first", "last", "alternating"])
+def test_intervals_of_small_sets_are_proper(n_images, rank):
+    """Within what can be, around the value, and never a point: nobody knows that much of few images."""
+    images = np.repeat(np.arange(n_images), 2)
+    ranks = {"first": 1, "last": n_images, "alternating": np.resize([1, n_images], 2 * n_images)}[rank]
+    found = measured(np.broadcast_to(ranks, 2 * n_images), images, n_images)
+    for one in found.by_name.values():
+        assert 0 <= one.low <= one.value <= one.high <= 1
+        assert one.low < one.high, "an interval of no width"
+    if rank == "first":
+        assert found.mrr.high == 1 and found.mrr.low == pytest.approx(found.r1.low)
+
+
+def test_the_interval_of_mrr_where_ranks_vary_is_the_formula_s():
+    found = captions().mrr
+    low, high = statistics.clustered_mean(1 / RANKS, IMAGES)
+    assert (found.low, found.high) == (max(0, low), min(1, high)) and high - low > 0.1
+    many = np.random.default_rng(0).integers(1, 50, 600)
+    low, high = statistics.clustered_mean(1 / many, np.arange(600) // 3)
+    assert evaluation.mrr_interval(many, np.arange(600) // 3) == Interval(np.mean(1 / many), low, high)
+
+
+@pytest.mark.parametrize(
+    ("n_images", "share_right", "ties", "at_chance"),
+    [
+        (1, 1.0, 0, False),
+        (2, 1.0, 0, False),
+        (2, 0.0, 0, False),  # of two images nothing can be told
+        (3, 0.8, 0, False),
+        (5, 1.0, 0, False),
+        (12, 1.0, 0, False),
+        (12, 0.5, 0, False),
+        (100, 0.05, 0, False),
+        (100, 0.02, 0, True),
+        (1000, 0.0, 0, True),
+        (1000, 0.0, 5000, False),  # the images are alike
+        (5000, 0.3044, 0, False),
+        (5000, 0.0004, 0, True),
+    ],
+)
+def test_r1_is_at_chance_only_where_guessing_reaches_it(n_images, share_right, ties, at_chance):
+    n = 5 * n_images
+    ranks = np.where(np.arange(n) < round(share_right * n), 1, n_images)
+    found = measured(ranks, np.arange(n) // 5, n_images, ties)
+    assert evaluation.at_chance(found) == at_chance
+
+
+def test_guessing_is_hardly_ever_above_what_it_is_said_to_give():
+    rng = np.random.default_rng(0)
+    for n_images in (6, 20, 200):
+        images = np.repeat(np.arange(n_images), 5)
+        limit = evaluation.most_by_chance(measured(np.ones(len(images)), images, n_images))
+        guessed = [(rng.integers(0, n_images, len(images)) == images).mean() for _ in range(1000)]
+        assert np.mean(np.array(guessed) <= limit) > 0.95
+
+
+def test_most_ties_are_said_and_not_taken_for_chance():
+    alike = measured(np.full(60, 12), np.arange(60) // 5, 12, ties=60)
+    said = evaluation.limits(records.replace(baseline(), text_to_image=alike))
+    assert len(said) == 1 and said[0].startswith("60 of 60 captions tie")

@@ -236,7 +236,8 @@ def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"num_images": 0}, "NUM_IMAGES = 0: should be 1 or more"),
+        ({"num_images": 0}, "NUM_IMAGES = 0: should be 2 or more"),
+        ({"num_images": 1}, "NUM_IMAGES = 1: should be 2 or more"),
         ({"captions_per_image": -1}, "CAPTIONS_PER_IMAGE = -1: should be 1 or more"),
         ({"batch_size": 0}, "BATCH_SIZE = 0: should be 1 or more"),
         ({"dtype": "f32"}, "DTYPE = f32: should be of float32, bfloat16, float16"),

@@ -1,0 +1,252 @@
+"""Photographs as the model and people see them, and image files that can't be used."""
+
+import struct
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from common.annotation import pictures
+from common.errors import UserError
+from common.retrieval import encoder, images
+from common.retrieval.meta import Fingerprints, Meta
+from tests.support import running
+
+RNG = np.random.default_rng(0)
+NOISE = np.array(Image.fromarray(RNG.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize((64, 64)))
+RAMP = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+GREY = np.round(RAMP * 255)
+
+
+def pixels(path) -> np.ndarray:
+    """What is shown, as float."""
+    return np.asarray(images.open_photograph(path)).astype(float)
+
+
+def save(path, array, **how):
+    Image.fromarray(array).save(path, **how)
+    return path
+
+
+# ---- what is shown -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_is_put_upright(tmp_path, orientation):
+    """As Pillow's own reading of the orientation does it, for each of the eight."""
+    picture, exif = Image.fromarray(NOISE[:40]), Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("turned.png", "turned.jpg", "turned.tif", "turned.webp"):
+        picture.save(tmp_path / name, exif=exif)
+        with Image.open(tmp_path / name) as stored:
+            expected = ImageOps.exif_transpose(stored).convert("RGB")
+        assert np.array_equal(pixels(tmp_path / name), np.asarray(expected)), name
+    assert images.open_photograph(tmp_path / "turned.png").size == ((64, 40) if orientation < 5 else (40, 64))
+
+
+def test_broken_metadata_are_no_broken_picture(tmp_path):
+    path = save(tmp_path / "odd.jpg", NOISE, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01")
+    assert pixels(path).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "RGB", "L"])
+def test_what_is_transparent_is_white(tmp_path, kind):
+    """Hidden colors are black: whoever ignores transparency sees them."""
+    left = np.arange(64) < 32
+    if kind in ("RGBA", "LA"):
+        seen = NOISE if kind == "RGBA" else GREY.astype(np.uint8)[:, :, None]
+        hidden = np.where(left[None, :, None], 0, seen)
+        alpha = np.broadcast_to(np.where(left, 0, 255), (64, 64))
+        path = save(tmp_path / "x.png", np.dstack([hidden, alpha]).astype(np.uint8))
+    else:
+        picture = Image.fromarray(np.where(left[None, :, None], 0, 100 + NOISE // 2).astype(np.uint8))
+        picture = picture.convert(kind)
+        black = {"RGB": (0, 0, 0), "L": 0, "P": picture.getpixel((0, 0))}[kind]
+        picture.save(tmp_path / "x.png", transparency=black)
+        path = tmp_path / "x.png"
+    shown = pixels(path)
+    assert (shown[:, :32] == 255).all() and shown[:, 33:].mean() < 220
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("16.png", (RAMP * 65535).astype(np.uint16)),
+        ("16.tif", (RAMP * 65535).astype(np.uint16)),
+        ("big_endian.tif", (RAMP * 65535).astype(">u2")),
+        ("32.tif", (RAMP * 2_000_000_000).astype(np.int32)),
+        ("float.tif", RAMP.astype(np.float32)),
+        ("wide_float.tif", (RAMP * 5000 - 2500).astype(np.float32)),
+        ("8.png", GREY.astype(np.uint8)),
+    ],
+)
+def test_deep_grey_is_scaled_to_what_a_screen_shows(tmp_path, name, stored):
+    path = save(tmp_path / name, stored)
+    shown = pixels(path)
+    assert shown.shape == (64, 64, 3)
+    assert np.abs(shown[:, :, 0] - GREY).max() <= 1 and (shown[:, :, 0] == shown[:, :, 2]).all()
+
+
+def test_a_transparent_value_of_16_bits(tmp_path):
+    stored = np.where(np.arange(64)[None] < 32, 515, 40_000).astype(np.uint16).repeat(64, 0)
+    Image.fromarray(stored).save(tmp_path / "x.png", transparency=515)
+    data = (tmp_path / "x.png").read_bytes()
+    if b"tRNS" not in data:  # a Pillow that doesn't write it for 16 bits
+        chunk = b"tRNS" + struct.pack(">H", 515)
+        chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        at = data.index(b"IDAT") - 4
+        (tmp_path / "x.png").write_bytes(data[:at] + chunk + data[at:])
+    shown = pixels(tmp_path / "x.png")
+    assert (shown[:, :32] == 255).all() and (shown[:, 32:] == 40_000 >> 8).all()
+
+
+def test_values_that_are_no_numbers_are_black(tmp_path):
+    stored = RAMP.astype(np.float32)
+    stored[0, :8] = np.nan
+    shown = pixels(save(tmp_path / "x.tif", stored))
+    assert (shown[0, :8] == 0).all() and shown[-1, -1, 0] == 255
+
+
+def test_cocos_photographs_keep_every_pixel(coco_dir):
+    """All 600 did when the rules came; each tenth is enough to see that they still do."""
+    for path in sorted((coco_dir / "val2017").glob("*.jpg"))[::10]:
+        with Image.open(path) as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(images.open_photograph(path)))
+
+
+def test_model_and_people_open_photographs_with_one_function():
+    assert encoder.open_photograph is pictures.open_photograph is images.open_photograph
+
+
+# ---- which can't be used -----------------------------------------------------------------------------------
+
+
+def test_bad_images_are_distinguished(tmp_path):
+    image = Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    for name in ("good.jpg", "cut.jpg", "good.png", "cut.png"):
+        image.save(tmp_path / name)
+    for name in ("cut.jpg", "cut.png"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-300])
+    (tmp_path / "text.jpg").write_text("<html>404</html>")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    names = ["good.jpg", "cut.jpg", "good.png", "cut.png", "text.jpg", "empty.jpg", "gone.jpg"]
+    assert [line.split(" (")[0] for line in images.bad_images(tmp_path, names)] == [
+        "cut.jpg: cut off",
+        "cut.png: cut off",
+        "text.jpg: does not open",
+        "empty.jpg: does not open",
+        "gone.jpg: was not found",
+    ]
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 100, bytes(range(250)) * 40, b"\xff\xd8\xff\xe0" * 5000])
+@pytest.mark.parametrize("name", ["x.jpg", "x.png"])
+def test_what_decodes_whole_is_whole(tmp_path, name, behind):
+    """A phone's video, a server's zeros or the start of another picture may follow the end."""
+    path = save(tmp_path / name, NOISE)
+    path.write_bytes(path.read_bytes() + behind)
+    assert images.bad_images(tmp_path, [name]) == []
+
+
+def test_only_the_end_marker_is_missing(tmp_path):
+    """Every pixel is there: what Pillow decodes whole is used."""
+    path = save(tmp_path / "x.png", NOISE)
+    before, whole = pixels(path), path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(images.END_MARKERS["PNG"])])
+    assert images.bad_images(tmp_path, ["x.png"]) == [] and np.array_equal(pixels(path), before)
+
+
+def test_a_huge_photograph_of_two_pictures_is_read_at_a_fraction(tmp_path, monkeypatch):
+    """As phones write them, with a map of the depth behind the picture: MPO, not JPEG."""
+    picture = Image.fromarray(NOISE).resize((400, 320))
+    picture.save(tmp_path / "x.mpo", save_all=True, append_images=[picture.resize((40, 32))])
+    monkeypatch.setattr(images, "MOST_PIXELS", 9000)
+    assert images.bad_images(tmp_path, ["x.mpo"]) == []
+    assert images.open_photograph(tmp_path / "x.mpo").size == (100, 80)
+
+
+def test_a_huge_jpeg_is_read_at_a_fraction(tmp_path, monkeypatch):
+    Image.fromarray(NOISE).resize((400, 320)).save(tmp_path / "huge.jpg", quality=95)
+    whole = images.open_photograph(tmp_path / "huge.jpg")
+    for limit, size in ((400 * 320, (400, 320)), (400 * 320 - 1, (200, 160)), (9000, (100, 80))):
+        monkeypatch.setattr(images, "MOST_PIXELS", limit)
+        assert images.bad_images(tmp_path, ["huge.jpg"]) == []
+        small = images.open_photograph(tmp_path / "huge.jpg")
+        assert small.size == size
+        assert np.abs(np.asarray(whole.resize(size)).astype(float) - np.asarray(small)).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("huge.png", {}), ("huge.jpg", {"progressive": True}), ("huge.tif", {}), ("h.webp", {})]
+)
+def test_another_huge_picture_is_refused_by_its_pixels(tmp_path, monkeypatch, name, how):
+    save(tmp_path / name, NOISE, **how)
+    monkeypatch.setattr(images, "MOST_PIXELS", 64 * 64 - 1)
+    assert images.bad_images(tmp_path, [name]) == [
+        f"{name}: has 64 x 64 pixels, and more than 4,095 are not read: make it smaller"
+    ]
+    with pytest.raises(OSError, match="64 x 64 pixels"):
+        images.open_photograph(tmp_path / name)
+
+
+def test_no_warning_of_a_library_reaches_the_screen(tmp_path):
+    """In a process of its own, as a user's: a picture above Pillow's own limit, odd EXIF, an odd palette."""
+    Image.MAX_IMAGE_PIXELS = None
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "large.png")
+    save(tmp_path / "odd.jpg", NOISE, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01")
+    Image.fromarray(NOISE).quantize(8).save(tmp_path / "palette.png", transparency=bytes([0, 9, 99]))
+    code = (
+        "import sys, pathlib; from common.retrieval import images\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()): images.open_photograph(path)\n"
+    )
+    process = running.start(str(tmp_path), python=[sys.executable, "-c", code])
+    assert process.communicate(timeout=120) == ("", "") and process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "fetched"),
+    [
+        ("val2017", ["000000000139.jpg", "000000000285.jpg"], True),
+        ("val2017", ["000000000139.jpg", "flower.jpg"], False),
+        ("val2017", ["000000000001.png"], False),  # the bundled sample's
+        ("photos", ["000000000139.jpg"], False),
+    ],
+)
+def test_only_cocos_own_folder_is_fetched_again(tmp_path, folder, names, fetched):
+    advice = images.how_to_restore(tmp_path / folder, [f"{name}: cut off" for name in names])
+    assert ("--download" in advice) == fetched and ("COCO" in advice) == fetched
+
+
+# ---- caches of earlier rules -------------------------------------------------------------------------------
+
+
+def meta_of(names, opening) -> Meta:
+    rows = {"sampled_img_ids": [], "caption_ids": [], "captions": [], "gt_img_index": []}
+    return Meta(
+        **{"model": "m", "seed": 1, "num_images": 2, "captions_per_image": 1, "revision": None},
+        **{"processor": None, "dtype": "float32", "image_folder": "x", "bundled_sample": False},
+        **{"versions": {}, "fingerprints": Fingerprints(), "file_names": names, "opening": opening, **rows},
+    )
+
+
+def test_a_cache_of_plain_photographs_outlives_the_rules(tmp_path):
+    save(tmp_path / "a.jpg", NOISE)
+    save(tmp_path / "opaque.png", np.dstack([NOISE, np.full((64, 64), 255, np.uint8)]))
+    images.refuse_other_pixels(tmp_path, meta_of(["a.jpg", "opaque.png", "gone.jpg"], 1))
+
+
+def test_a_cache_of_other_pixels_is_refused_by_name(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "turned.jpg", NOISE, exif=exif)
+    save(tmp_path / "clear.png", np.dstack([NOISE, np.full((64, 64), 9, np.uint8)]))
+    save(tmp_path / "deep.png", (RAMP * 65535).astype(np.uint16))
+    save(tmp_path / "plain.jpg", NOISE)
+    names = ["turned.jpg", "clear.png", "deep.png", "plain.jpg"]
+    with pytest.raises(UserError) as raised:
+        images.refuse_other_pixels(tmp_path, meta_of(names, 1))
+    assert "3 images" in str(raised.value) and "--cache-dir" in str(raised.value)
+    assert all(name in str(raised.value) for name in names[:3]) and "plain.jpg" not in str(raised.value)
+    images.refuse_other_pixels(tmp_path, meta_of(names, images.OPENING))
