@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from common import records
 from common.retrieval import cache, coco, download, meta, ranking
@@ -250,7 +251,7 @@ def test_what_a_user_can_cause_is_one_line(run_script, options, changed, message
 def test_a_wrong_setting_is_refused_before_anything_is_read(run_script, options, changed, message):
     """With exit status 2. The cache, the model and the data play no part: they are not here."""
     gone = {name: "/nowhere/x.json" for name in ("model_name", "image_dir", "annotation_file", "cache_dir")}
-    status, out, err = run_script("main.py", *arguments(options, **gone, **changed))
+    status, out, err = run_script("main.py", *arguments(options, **(gone | changed)))
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {message}") and len(err.splitlines()) == 1
 
@@ -465,3 +466,98 @@ def test_the_result_of_another_model_is_never_overwritten(run_script, options, t
         assert status == 1 and "would be overwritten" in err and "--study-dir" in err, changed
         assert "Encoding" not in out and result.read_bytes() == before
     assert run_script("main.py", *arguments(options))[0] == 0, "the same study again"
+
+
+def with_captions(options: dict, change) -> None:
+    """Change the captions file's content."""
+    content = json.loads(options["annotation-file"].read_text(encoding="utf-8"))
+    change(content)
+    options["annotation-file"].write_text(json.dumps(content), encoding="utf-8")
+
+
+def forget_opening(folder: Path) -> None:
+    """Make a cache one of a version that opened photographs as they are stored."""
+    meta_file = meta.find(folder)
+    content = json.loads(meta_file.read_text(encoding="utf-8"))
+    del content["opening"]
+    meta_file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def test_a_cache_of_an_earlier_opening_is_used_again(run_script, options, tmp_path):
+    """Its photographs are plain ones, as COCO's are: today's rules give the same pixels."""
+    run_script("main.py", *arguments(options))
+    forget_opening(tmp_path / "cache")
+    before = bytes_of(tmp_path / "cache")
+    status, out, err = run_script("main.py", *arguments(options))
+    assert (status, err) == (0, "") and "nothing was encoded again" in out
+    assert bytes_of(tmp_path / "cache") == before
+
+
+def test_a_cache_of_other_pixels_than_people_see_is_refused(run_script, options, tmp_path):
+    """In step 1, and in step 2, where people would explain what the model never saw."""
+    image = sorted(options["image-dir"].iterdir())[3]
+    with Image.open(image) as picture:
+        exif = picture.getexif()
+        exif[0x0112] = 6
+        picture.save(image, exif=exif)
+    assert run_script("main.py", *arguments(options))[0] == 0
+    forget_opening(tmp_path / "cache")
+    step_2 = ["--cache-dir", tmp_path / "cache", "--failure-dir", tmp_path / "failures"]
+    step_2 += ["--sample-size", 4, "--overlap-size", 1, "--per-annotator", 1, "--backup-size", 0]
+    for script, given in (("main.py", arguments(options)), ("failure.py", map(str, step_2))):
+        status, _, err = run_script(script, *given)
+        assert status == 1 and "the model saw other pixels" in err and image.name in err
+        assert "Traceback" not in err and not (tmp_path / "failures").exists()
+
+
+def test_both_unicode_forms_of_a_caption_get_one_row(run_script, options, tmp_path):
+    """The captions stay as they are in the file; their tie is a tie."""
+    forms = ["Un caf\u00e9 cre\u0300me", "Un cafe\u0301 cr\u00e8me", "Un caf\u00e9 cr\u00e8me"]
+
+    def change(content):
+        for annotation, text in zip(content["annotations"][::4], forms, strict=False):
+            annotation["caption"] = text
+
+    with_captions(options, change)
+    assert run_script("main.py", *arguments(options))[0] == 0
+    found = cache.load(meta.find(tmp_path / "cache"))
+    rows = [found.meta.captions.index(text) for text in forms]
+    assert (found.txt[rows] == found.txt[rows[0]]).all()
+    result = json.loads((tmp_path / "results" / "baseline.json").read_text())["text_to_image"]
+    images = {found.meta.gt_img_index[row] for row in rows}
+    assert result["provably_ambiguous_captions"] == 3 and len(images) > 1
+    assert result["provably_ambiguous_at_most"] == 3 - len(images) + 1
+
+
+def test_two_images_give_a_defined_result(run_script, options, tmp_path):
+    status, out, err = run_script("main.py", *arguments(options, num_images=2))
+    assert (status, err) == (0, "") and "at chance" not in out and "inf" not in out
+    for direction in ("text_to_image", "image_to_text"):
+        found = json.loads((tmp_path / "results" / "baseline.json").read_text())[direction]
+        for name in ("R@1", "R@5", "R@10", "MRR"):
+            assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"] <= 1
+
+
+def test_one_image_is_refused_before_anything_is_encoded(run_script, options, tmp_path):
+    with_captions(options, lambda content: content.update(annotations=content["annotations"][:1]))
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1 and "retrieval needs 2 or more" in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_images_that_are_all_alike_tie_and_are_not_at_chance(run_script, options):
+    first, *others = sorted(options["image-dir"].iterdir())
+    for image in others:
+        shutil.copy(first, image)
+    status, out, err = run_script("main.py", *arguments(options))
+    if status:  # a check of the model may find out before
+        assert len(err.splitlines()) == 1 and "Traceback" not in err
+    else:
+        assert "30 of 30 captions tie" in out and "at chance" not in out
+
+
+def test_own_photographs_are_not_fetched_from_coco(run_script, options):
+    image = sorted(options["image-dir"].iterdir())[0]
+    image.write_bytes(image.read_bytes()[:200])
+    status, _, err = run_script("main.py", *arguments(options))
+    assert status == 1 and image.name in err and "COCO" not in err and "--download" not in err
