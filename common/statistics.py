@@ -78,7 +78,8 @@ def clustered_mean(
     if limits is None:
         return mean - half, mean + half
     least, most = limits
-    if 0 < variance < math.inf:
+    # Rounding leaves 1e-33 or so of a variance of 0, which would give an interval of no width.
+    if 1e-20 * (most - least) ** 2 < variance < math.inf:
         return max(least, mean - half), min(most, mean + half)
     clusters = len(np.unique(cluster))
     low, high = wilson((mean - least) / (most - least) * clusters, clusters)
