@@ -6,7 +6,6 @@ from statistics import NormalDist
 import numpy as np
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
-ROUNDING = 1e-20  # a variance of values up to 1 that is no larger is rounding: they are all alike
 ANECDOTAL = 30  # queries or items below which a number is an anecdote
 
 
@@ -79,7 +78,8 @@ def clustered_mean(
     if limits is None:
         return mean - half, mean + half
     least, most = limits
-    if ROUNDING < variance < math.inf:
+    # Rounding leaves 1e-33 or so of a variance of 0, which would give an interval of no width.
+    if 1e-20 * (most - least) ** 2 < variance < math.inf:
         return max(least, mean - half), min(most, mean + half)
     clusters = len(np.unique(cluster))
     low, high = wilson((mean - least) / (most - least) * clusters, clusters)

@@ -162,7 +162,7 @@ def test_the_interval_of_mrr_where_ranks_vary_is_the_formula_s():
     assert (found.low, found.high) == (max(0, low), min(1, high)) and high - low > 0.1
     many = np.random.default_rng(0).integers(1, 50, 600)
     low, high = statistics.clustered_mean(1 / many, np.arange(600) // 3)
-    assert evaluation.mrr_interval(many, np.arange(600) // 3) == Interval(np.mean(1 / many), low, high)
+    assert measured(many, np.arange(600) // 3, 600).mrr == Interval(np.mean(1 / many), low, high)
 
 
 @pytest.mark.parametrize(
