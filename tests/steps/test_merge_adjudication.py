@@ -39,7 +39,7 @@ def test_what_waits_is_laid_side_by_side(disputed):
     assert "without a label, 2 wait in adjudicate.csv)" in out
     assert "Next: fill in final_category for 2 items in" in out
     statuses = {row["status"] for row in disputed.table("category_distribution.csv")}
-    assert statuses == {"provisional: 2 wait in adjudicate.csv"}
+    assert statuses == {"provisional: 10 of 15 without a label, 2 wait in adjudicate.csv"}
     assert disputed.report()["waiting"] == 2
 
 
@@ -54,8 +54,9 @@ def test_decisions_count_on_the_next_run_and_stay_in_the_file(disputed):
     assert "without a label, 1 waits in adjudicate.csv)" in out
     disputed.edit("adjudicate.csv", 4, final_category="Spatial")
     out = disputed.merged()
-    assert "PROVISIONAL" not in out
-    assert {row["status"] for row in disputed.table("category_distribution.csv")} == {"final"}
+    assert "(PROVISIONAL: 10 of 15 without a label)" in out
+    statuses = {row["status"] for row in disputed.table("category_distribution.csv")}
+    assert statuses == {"provisional: 10 of 15 without a label"}
     kept = {row["idx"]: row for row in disputed.table("adjudicate.csv")}
     assert kept["1"]["final_category"] == "ambigous"
     assert kept["1"]["final_subtype"] == "Near Duplicate"
