@@ -15,6 +15,7 @@ from common.commands import command
 from common.errors import SettingError, reported
 from common.report import document, figures, fix_rows, inputs, label_rows, study_tables, summaries, tables
 from common.report.inputs import Sources
+from common.report.label_inputs import Labels
 from common.report.tables import Csv, Rendered
 from common.settings import Settings, override, shown
 
@@ -56,6 +57,8 @@ def write_tables(folder: Path, csvs: dict[str, Csv]) -> dict[str, Rendered]:
     rendered = {name: tables.render(table) for name, table in study_tables.of(csvs).items()}
     for name in rendered.keys() & study_tables.LATEX:
         files.write_bytes(folder / "tables" / f"{name}.tex", rendered[name].latex.encode("utf-8"))
+        tabular = folder / summaries.TABULAR / f"{name}.tex"
+        files.write_bytes(tabular, rendered[name].tabular.encode("utf-8"))
     return rendered
 
 
@@ -79,9 +82,8 @@ def say_read(sources: Sources) -> None:
     if sources.labels is None:
         print(f"  no labels were found in {shown(sources.failure_dir)}/, so nothing is said of categories")
     else:
-        n, waiting = len(sources.labels.failures), sources.labels.waiting
-        provisional = f" (PROVISIONAL: {waiting} more wait in adjudicate.csv)" if waiting else ""
-        print(f"Read {say.items(n, 'label')} of {say.items(sources.population, 'failure')}{provisional}")
+        n = say.items(len(sources.labels.failures), "label")
+        print(f"Read {n} of {say.items(sources.population, 'failure')}; {sources.labels.status}")
     if sources.measured is None:
         print("  no improvements were found; they are optional")
     else:
@@ -94,23 +96,31 @@ def say_read(sources: Sources) -> None:
 
 
 def say_result(sources: Sources) -> None:
-    """The headline numbers, each with its n."""
+    """The headline numbers, each with its n, its marks, and whom its interval is about."""
     found, recall = sources.baseline.text_to_image, sources.baseline.text_to_image.r1
-    print(f"R@1 = {say.share(recall.value, recall.low, recall.high)} over {say.number(found.n)} captions")
+    counted = f"{say.number(found.n)} captions, {say.number(found.gallery)} images"
+    print(f"R@1 = {say.share(recall.value, recall.low, recall.high)} over {counted}", end="")
+    print("; the interval is for as many other images of this kind")
     if sources.labels is not None:
-        share = sources.labels.share("Ambiguous")
-        ends = (share.share, share.low, share.high)
-        print(f"Ambiguous: {say.share(*ends)} of {say.items(share.total, 'labeled failure')}")
-        # The retrieved image fits these captions too, so one may count them as right.
-        if_right = [label_rows.if_right(recall.value, end) for end in ends]
-        print(f"  R@1 if they counted as right: {say.share(*if_right)}")
-    if sources.measured is not None:
-        best = fix_rows.best_first(sources.measured.index)[:1]
-        # Where only oracles were measured, the first one is a bound and no fix.
-        if best and not best[0].oracle:
-            net = best[0].net_effect["R@1"]
-            effect = say.points(net.value, net.low, net.high)
-            print(f"Best fix: {best[0].name}, {effect} on R@1, {say.p(best[0].p_holm)} (Holm)")
+        say_labels(sources.labels, recall.value)
+    best = fix_rows.best_fix(sources.measured.index) if sources.measured else None
+    if best is not None:
+        net = best.net_effect["R@1"]
+        effect = say.points(net.value, net.low, net.high)
+        named = f"{best.name}{''.join(f' ({mark})' for mark in best.marks.words)}"
+        adjusted = "" if best.p_holm is None else f", {say.p(best.p_holm)} (Holm)"
+        lead = "Best fix:" if best.helps else "No fix helps. The best one is"
+        print(f"{lead} {named}, {effect} on R@1{adjusted}")
+
+
+def say_labels(labels: Labels, recall: float) -> None:
+    """What the labels say of the failures, and of R@1 on these very captions."""
+    share = labels.share("Ambiguous")
+    given = say.share(share.share, share.low, share.high)
+    print(f"Ambiguous: {given} of {say.items(share.total, 'labeled failure')}; {share.status}")
+    for row in label_rows.counted_as_right(labels, recall):
+        right = say.share(row["R@1_if_right"], row["R@1_if_right_low"], row["R@1_if_right_high"])
+        print(f"  R@1 of these captions = {right}, counting as right: {row['words']}")
 
 
 def say_written(sources: Sources, written: list[str], stale: list[str]) -> None:
@@ -121,8 +131,8 @@ def say_written(sources: Sources, written: list[str], stale: list[str]) -> None:
     n_figures = sum(name.endswith(".png") for name in written)
     if n_figures:
         print(f"Wrote {where}/figures/: {n_figures} figures as .png and .pdf, with the .csv of each")
-    n_tables = sum(name.endswith(".tex") for name in written)
-    print(f"Wrote {where}/tables/: {say.items(n_tables, 'LaTeX table')} (booktabs)")
+    n_tables = sum(name.startswith(summaries.TABULAR) for name in written)
+    print(f"Wrote {where}/tables/: {say.items(n_tables, 'LaTeX table')} (booktabs), bare ones in tabular/")
     if stale:
         print(f"  removed outdated files of an earlier run: {', '.join(stale)}")
     print(f"Wrote {where}/report.html")
@@ -154,7 +164,11 @@ def main() -> None:
     # An earlier run may have had labels or improvements that are gone: its files would contradict this page.
     written = [f"{name}.csv" for name in csvs]
     written += [f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")]
-    written += [f"tables/{name}.tex" for name in rendered if name in study_tables.LATEX]
+    written += [
+        f"{where}/{name}.tex"
+        for where in ("tables", summaries.TABULAR)
+        for name in rendered.keys() & study_tables.LATEX
+    ]
     stale = summaries.remove_stale(folder, set(written))
     say_result(sources)
     say_written(sources, written, stale)

@@ -6,7 +6,7 @@ Everything is a JPEG without dates or thumbnails: the same photographs, text and
 import io
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 from common.annotation import fonts
 from common.retrieval.images import open_photograph
@@ -18,6 +18,7 @@ CAPTION_SIZES = (34, 28, 23, 19)  # pixels; the largest at which the caption tak
 LINES = 4
 TITLE_SIZE = 24
 PAPER, INK, MAT = "#ffffff", "#16202a", "#e6eaee"
+ALMOST_WHITE = 247  # of 255: paper is lighter on average, and the mat around a photograph darker
 MAX_BYTES = 150_000  # of a side-by-side picture
 PAGE_PHOTO = 720  # pixels: the longer edge of a photograph inside a page
 QUALITIES = range(90, 24, -5)
@@ -33,7 +34,7 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
     panel_height = max(photo.height for photo in photos)
     lines, size = _caption_lines(caption)
     line_height = round(1.35 * size)
-    top = MARGIN + len(lines) * line_height + MARGIN // 2  # upper edge of the photographs
+    top = _upper_edge(caption)
     bottom = top + panel_height
     picture = Image.new("RGB", (WIDTH, bottom + 2 * TITLE_SIZE), PAPER)
     for number, line in enumerate(lines):
@@ -46,6 +47,34 @@ def side_by_side(left: Path, right: Path, caption: str, titles: tuple[str, str])
         indent = (PANEL - fonts.width(title, TITLE_SIZE)) / 2
         fonts.draw(picture, (x + indent, bottom + round(1.4 * TITLE_SIZE)), title, TITLE_SIZE, INK)
     return _jpeg(picture, MAX_BYTES)
+
+
+def photographs(path: Path, caption: str, max_bytes: int) -> bytes:
+    """The two photographs of a side-by-side picture alone, for a page that says the caption itself.
+
+    Whole, text included, where the photographs don't begin where this caption would end: fonts may have been
+    others when it was made. A JPEG below `max_bytes`. Raises OSError where it can't be read.
+    """
+    picture = open_photograph(path)
+    top, bottom = _upper_edge(caption), picture.height - 2 * TITLE_SIZE
+    if picture.width == WIDTH and 0 < bottom - top <= PANEL and _is_edge(picture, top):
+        picture = picture.crop((MARGIN, top, WIDTH - MARGIN, bottom))
+    picture.thumbnail((PAGE_PHOTO, PAGE_PHOTO), Image.Resampling.LANCZOS)
+    return _jpeg(picture, max_bytes)
+
+
+def _upper_edge(caption: str) -> int:
+    """Where the photographs begin below a caption, in pixels."""
+    lines, size = _caption_lines(caption)
+    return MARGIN + len(lines) * round(1.35 * size) + MARGIN // 2
+
+
+def _is_edge(picture: Image.Image, top: int) -> bool:
+    """Whether there is paper above a row, and something below it."""
+    above, below = ((0, top - 4, WIDTH, top - 2), (MARGIN, top + 2, WIDTH - MARGIN, top + 4))
+    # Means: single pixels next to an edge are whatever JPEG makes of them.
+    light = [ImageStat.Stat(picture.crop(box).convert("L")).mean[0] for box in (above, below)]
+    return light[0] > ALMOST_WHITE > light[1]
 
 
 def for_page(path: Path, max_bytes: int) -> bytes:

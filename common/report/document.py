@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 from common import html
 from common.annotation import pictures
+from common.labels.agreement import RELIABLE, TENTATIVE
 from common.labels.taxonomy import CATEGORIES
 from common.report import study_tables, tables
 from common.report.summaries import SHEETS
 from common.report.tables import Csv
-from common.results import PartNote
+from common.results import LEGEND, SHOWS, PartNote
 
 HERE = Path(__file__).parent
 PICTURE_BYTES = 6_000_000  # of all examples together: a third more in base64, within 10 MB with all else
@@ -49,6 +50,11 @@ def page(
         set_names=study_tables.SET_NAMES,
         sheets=SHEETS,
         parts=list(parts),
+        legend=LEGEND,
+        marks_used=_marks_used(csvs),
+        shows=SHOWS,
+        tentative=f"{TENTATIVE:g}",
+        reliable=f"{RELIABLE:g}",
         latex=sorted(rendered.keys() & study_tables.LATEX),
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{html.digest(css)}'; base-uri 'none'",
         css=Markup(css),
@@ -56,14 +62,21 @@ def page(
     return text.encode("utf-8")
 
 
+def _marks_used(csvs: dict[str, Csv]) -> set[str]:
+    """The marks that any number of step 6 has, without what they say of its n."""
+    rows = csvs["summary_subset_results"].rows if "summary_subset_results" in csvs else []
+    return {mark for row in rows for mark in LEGEND if mark in row["marks"]}
+
+
 def _photos(examples: list[dict[str, str]], failure_dir: Path) -> dict[str, str]:
     """idx -> the example's side-by-side picture as a data URI, for those that can be read."""
-    named = {row["idx"]: failure_dir / row["picture"] for row in examples if row["picture"]}
+    named = [row for row in examples if row["picture"]]
     found = {}
-    for idx, path in named.items():
+    for row in named:
+        limit = min(PICTURE_MOST, PICTURE_BYTES // len(named))
         try:
-            jpeg = pictures.for_page(path, min(PICTURE_MOST, PICTURE_BYTES // len(named)))
+            jpeg = pictures.photographs(failure_dir / row["picture"], row["caption"], limit)
         except OSError:
             continue
-        found[idx] = html.data_uri("image/jpeg", jpeg)
+        found[row["idx"]] = html.data_uri("image/jpeg", jpeg)
     return found

@@ -13,6 +13,7 @@ from common.labels.shares import CategoryShare, LabelShare, Share
 from common.settings import shown
 
 CONFUSION, RATERS, SAMPLES = "confusion.csv", "raters.csv", "failure_samples.csv"
+SENSITIVITY = "sensitivity.csv"
 ALL_RATERS = "all raters"  # what a coefficient is `over` that is of no pair
 AGAIN = "run `python failure.py` again"  # for failure_samples.csv
 
@@ -51,6 +52,18 @@ class Rater(NamedTuple):
     missing: int
 
 
+class Assumed(NamedTuple):
+    """What a share would be if annotators err as an assumption says; blank cells are not known."""
+
+    assumption: str
+    about: str  # "category" or "rater"
+    name: str
+    value: str
+    low: str
+    high: str
+    counted: str  # the share as it was counted
+
+
 class Labels(NamedTuple):
     """All of it."""
 
@@ -59,8 +72,11 @@ class Labels(NamedTuple):
     ambiguous: list[LabelShare]  # Ambiguous, Clear, and each subtype
     agreement: dict[str, list[Estimate]]  # level -> coefficients over all raters, then of each pair
     waiting: int  # items that nobody has decided on yet
+    missing: int | None  # drawn failures without any label; None where an earlier version merged
+    drawn: int | None  # failures that were drawn for labeling; None as above
     confusion: list[Pair]
     raters: list[Rater]
+    assumed: list[Assumed]
 
     def of(self, category: str) -> list[Failure]:
         """The failures of one category, in the order of the draw."""
@@ -72,8 +88,13 @@ class Labels(NamedTuple):
 
     @property
     def status(self) -> str:
-        """Whether shares can still change."""
-        return f"provisional: {self.waiting} wait" if self.waiting else "final"
+        """Whether shares can still change, as step 4 says it with each."""
+        return self.categories[0].share.status
+
+    @property
+    def unsure(self) -> int:
+        """Ambiguous failures without a subtype: nobody said that the retrieved image fits."""
+        return sum(not failure.label.ambiguous_subtype for failure in self.of("Ambiguous"))
 
 
 def read(folder: Path, captions: list[str] | None) -> Labels | None:
@@ -99,13 +120,23 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
         ambiguous=shares.read_ambiguous(folder),
         agreement=report.agreement,
         waiting=report.waiting,
+        missing=report.missing,
+        drawn=report.drawn,
         confusion=[
             Pair(row["label_1"], row["label_2"], int(row["n"]))
             for row in pairs
             if row["level"] == levels.CATEGORY
         ],
         raters=[Rater(row["rater"], int(row["labelled"]), int(row["missing"])) for row in raters],
+        assumed=_assumed(folder),
     )
+
+
+def _assumed(folder: Path) -> list[Assumed]:
+    """Step 4's sensitivity to annotators' errors; none where it could not tell, or an earlier version ran."""
+    if not (folder / SENSITIVITY).is_file():
+        return []
+    return [Assumed(**row) for row in _table(folder / SENSITIVITY, Assumed._fields)]
 
 
 def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:

@@ -9,12 +9,19 @@ from statistics import median
 
 import numpy as np
 
-from common import records
+from common import records, statistics
 from common.labels.shares import Share
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.report.label_inputs import ALL_RATERS, Failure, Labels
 from common.retrieval.evaluation import Baseline, Comparison, Measures
 
+COUNTED = {  # what counts as right -> in words
+    "fits": "Ambiguous with a subtype (annotators said that the retrieved image fits)",
+    "fits or unsure": "all Ambiguous, so the unsure ones too",
+    "none of the missing": "the least: none of the failures without a label",
+    "all of the missing": "the most: all Ambiguous, and all failures without a label",
+}
+AGREED = ("all agree", "majority")  # how a label was decided that two people or more gave
 QUANTILES = {"p05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "p95": 0.95}
 
 
@@ -56,14 +63,62 @@ def failures(labels: Labels, population: int, recall: float) -> list[dict]:
     rows = []
     for category, share in [(row.category, row.share) for row in labels.categories]:
         row = {"category": category, **_share_cells(share), "finite_population": share.finite_population}
+        row |= {"low_all": share.low_all, "high_all": share.high_all}
         ends = {"": share.share, "_low": share.low, "_high": share.high}
         row |= {f"gain_if_fixed_pp{end}": 100 * value * (1 - recall) for end, value in ends.items()}
         row |= {f"R@1_if_right{end}": if_right(recall, value) for end, value in ends.items()}
         samples = [failure.sample for failure in labels.of(category)]
+        row["n_ranks"] = sum(sample.gt_rank is not None for sample in samples)
         row["median_gt_rank"] = _median([sample.gt_rank for sample in samples])
         row["median_margin"] = _median([sample.margin for sample in samples])
-        rows.append(row | {"failures": population, "status": labels.status})
+        row |= {"failures": population, "drawn": labels.drawn, "missing": labels.missing}
+        rows.append(row | {"waiting": labels.waiting})
     return rows
+
+
+def fitting(labels: Labels) -> Share:
+    """The share of failures whose retrieved image fits, as annotators said with a subtype.
+
+    Step 4's own share of Ambiguous where each has a subtype; else its interval is computed the same way.
+    """
+    every = labels.share("Ambiguous")
+    if not labels.unsure:
+        return every
+    n = every.n - labels.unsure
+    if every.finite_population:
+        low, high = statistics.wilson_of_finite(n, every.total, every.population)
+    else:
+        low, high = statistics.wilson(n, every.total)
+    least = None if every.least is None else every.least * n / every.n
+    return every._replace(n=n, share=n / every.total, low=low, high=high, least=least)
+
+
+def counted_as_right(labels: Labels, recall: float) -> list[dict]:
+    """R@1 of these very captions if the retrieved image fits some failures: what can be counted as right.
+
+    The first row is the headline. The last two bound it, whatever the missing labels are; they and the one
+    on unsure labels are there only where such labels are.
+    """
+    fits, every = fitting(labels), labels.share("Ambiguous")
+    rows = [_counted("fits", fits, recall)]
+    if labels.unsure:
+        rows.append(_counted("fits or unsure", every, recall))
+    if fits.least is not None and every.most is not None and every.most > fits.least and _is_open(labels):
+        for counted, share in (("none of the missing", fits.least), ("all of the missing", every.most)):
+            bound = fits._replace(n=None, total=None, share=share, low=None, high=None)
+            rows.append(_counted(counted, bound, recall))
+    return [row | {"unsure": labels.unsure} for row in rows]
+
+
+def _is_open(labels: Labels) -> bool:
+    return bool(labels.missing or labels.waiting)
+
+
+def _counted(counted: str, share: Share, recall: float) -> dict:
+    row = {"counted": counted, "words": COUNTED[counted], **_share_cells(share)}
+    for end, value in {"": share.share, "_low": share.low, "_high": share.high}.items():
+        row[f"R@1_if_right{end}"] = None if value is None else if_right(recall, value)
+    return row
 
 
 def _median(values: list[float | None]) -> float | None:
@@ -77,7 +132,8 @@ def shares(labels: Labels) -> list[dict]:
 
 
 def _share_cells(share: Share) -> dict:
-    return {name: getattr(share, name) for name in ("n", "total", "share", "low", "high")}
+    names = ("n", "total", "share", "low", "high", "least", "most", "status")
+    return {name: getattr(share, name) for name in names}
 
 
 def ambiguous(labels: Labels) -> list[dict]:
@@ -95,7 +151,7 @@ def gt_rank(labels: Labels) -> list[dict]:
         ranks = [failure.sample.gt_rank for failure in labels.of(name)]
         ranks = [rank for rank in ranks if rank is not None]
         found = {key: float(np.quantile(ranks, at)) if ranks else None for key, at in QUANTILES.items()}
-        rows.append({"category": name, "n": len(ranks), **found})
+        rows.append({"category": name, "n": len(ranks), **found, "status": labels.status})
     return rows if any(row["n"] for row in rows) else []
 
 
@@ -134,14 +190,27 @@ def raters(labels: Labels) -> list[dict]:
     return [rater._asdict() for rater in labels.raters]
 
 
+def assumed(labels: Labels) -> list[dict]:
+    """What shares would be if annotators err as their overlap suggests, each with its assumption."""
+    return [row._asdict() for row in labels.assumed]
+
+
 def examples(labels: Labels, each: int) -> list[dict]:
-    """The first `each` failures of each category in the order of the draw, which knows nothing of them."""
-    return [_example(failure) for name in CATEGORY_NAMES for failure in labels.of(name)[:each]]
+    """The first `each` failures of each category in the order of the draw, which knows nothing of them.
+
+    Those on which two people or more agree come first: one person's slip should be nobody's example.
+    """
+    chosen = [sorted(labels.of(name), key=_by_one_person)[:each] for name in CATEGORY_NAMES]
+    return [_example(failure) for own in chosen for failure in own]
+
+
+def _by_one_person(failure: Failure) -> bool:
+    return failure.label.decided not in AGREED
 
 
 def _example(failure: Failure) -> dict:
     label, sample = failure
     row = {"idx": label.idx, "category": label.category, "ambiguous_subtype": label.ambiguous_subtype}
-    row |= {"caption": label.caption, "gt_file_name": sample.gt_file_name}
+    row |= {"decided": label.decided, "caption": label.caption, "gt_file_name": sample.gt_file_name}
     row |= {"pred_file_name": sample.pred_file_name, "gt_rank": sample.gt_rank}
     return row | {"margin": sample.margin, "picture": sample.picture}

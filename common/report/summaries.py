@@ -15,6 +15,7 @@ from common.report.tables import Csv
 from common.results import MEASURES
 
 Rows = list[dict]
+TABULAR = "tables/tabular"  # folder of the tables without caption, for a table environment of one's own
 AGAIN = "run `python summarize_result.py` again"
 
 
@@ -29,7 +30,7 @@ def significant(value: float) -> str:
 
 
 TWO, FOUR, SIX = fixed(2), fixed(4), fixed(6)  # percent and points; moments; shares, cosines, coefficients
-P_VALUES = dict.fromkeys((f"{kind}_{name}" for kind in ("p", "mcnemar_p") for name in MEASURES), significant)
+P_VALUES = dict.fromkeys((f"p_{name}" for name in MEASURES), significant)
 
 
 class Sheet(NamedTuple):
@@ -41,25 +42,42 @@ class Sheet(NamedTuple):
 
 
 GAINS = dict.fromkeys((f"gain_if_fixed_pp{end}" for end in ("", "_low", "_high")), FOUR)
+# Which population each interval is about: also said where the number stands (see study_tables).
 SHEETS = {
     "summary_failures": Sheet(
-        "A category: share, gain if fixed, R@1 if it counted as right, rank and margin.",
+        "A category: its share of the failures of these very captions, with an interval of its own and one "
+        "that holds for all categories at once; gain if fixed, R@1 if it counted as right, rank and margin.",
         others=GAINS | {"median_gt_rank": fixed(1)},
     ),
+    "summary_if_right": Sheet("What may count as right: R@1 of these very captions if it did."),
     "summary_net_effects": Sheet(
-        "A method (with one pooling) on the whole set: net effect, tests, placebo.",
+        "A method (with one pooling) on the whole set: net effect with its interval for as many other images "
+        "of this kind, tests, placebo, marks.",
         TWO,
         P_VALUES | {"p_holm": significant},
     ),
+    "summary_matrix": Sheet(
+        "A method: the part of each category that it recovers, and how far above its placebo, with intervals "
+        "for other failures like these, and marks.",
+        TWO,
+    ),
     "summary_subset_results": Sheet(
-        "A method on one set of queries, with everything that was measured on it.",
+        "A method on one set of queries, with everything that was measured on it and its marks; intervals "
+        "are for other queries like these.",
         TWO,
         {"tau": str, "share_of_labelled_failures": SIX},
     ),
     "summary_baseline": Sheet(
-        "A measure in one direction, with its interval.", others={"published": TWO, "difference_points": TWO}
+        "A measure in one direction, with its interval for as many other images of this kind.",
+        others={"published": TWO, "difference_points": TWO},
     ),
-    "summary_agreement": Sheet("A coefficient at one level, over all raters or for a pair."),
+    "summary_agreement": Sheet(
+        "A coefficient at one level, over all raters or for a pair, with its interval for other items of the "
+        "same raters."
+    ),
+    "summary_sensitivity": Sheet(
+        "What a share would be if annotators err as an assumption says: never in place of the counts."
+    ),
     "summary_raters": Sheet("An annotator: how many items are labeled and missing."),
     "summary_examples": Sheet("A failure shown in this report."),
     "summary_cautions": Sheet("Something that limits the study."),
@@ -71,10 +89,10 @@ SHEETS = {
     "figures/confusion": Sheet(
         "Two categories: how often one rater gave the one and another rater the other."
     ),
-    "figures/net_effect": Sheet("A method: net effect and placebo, with intervals.", TWO),
-    "figures/gained_lost": Sheet("A method: points of R@1 gained and lost.", TWO),
+    "figures/net_effect": Sheet("A method: net effect and placebo, with intervals and marks.", TWO),
+    "figures/gained_lost": Sheet("A method: points of R@1 gained and lost, and its marks.", TWO),
     "figures/hubness": Sheet(
-        "A method: skewness of the k-occurrence, top image, images that never come up.", FOUR
+        "A method, at one k: skewness of the k-occurrence, top image, images that never come up.", FOUR
     ),
 }
 
@@ -89,7 +107,9 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
     if labels is not None:
         csvs |= {
             "summary_failures": label_rows.failures(labels, sources.population, sources.recall),
+            "summary_if_right": label_rows.counted_as_right(labels, sources.recall),
             "summary_agreement": label_rows.agreement(labels),
+            "summary_sensitivity": label_rows.assumed(labels),
             "summary_raters": label_rows.raters(labels),
             "figures/category_distribution": label_rows.shares(labels),
             "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
@@ -99,9 +119,11 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
             "summary_examples": label_rows.examples(labels, examples),
         }
     if measured is not None:
+        status = None if labels is None else labels.status
         csvs |= {
             "summary_net_effects": fix_rows.net_effects(measured),
-            "summary_subset_results": fix_rows.subset_results(measured),
+            "summary_matrix": fix_rows.matrix(measured, status),
+            "summary_subset_results": fix_rows.subset_results(measured, status),
             "figures/net_effect": fix_rows.forest(measured.index),
             "figures/gained_lost": fix_rows.gained_lost(measured),
             "figures/hubness": fix_rows.hubness(measured),
@@ -160,6 +182,7 @@ def _of_improvements(sources: Sources) -> dict[str, object]:
         "templates, tau": f"{settings['K_TEMPLATES']}, {settings['TAU']:g}",
         "failures and successes ranked where texts are encoded": settings["CONTROL_SIZE"],
         "bank": bank and f"{bank.size:,} captions of {bank.file}",
+        "p-values adjusted over": index.family,
     }
 
 
@@ -190,6 +213,7 @@ def remove_stale(folder: Path, written: set[str]) -> list[str]:
     """Delete what an earlier run of this step wrote and this one has nothing for; returns the names."""
     ours = [f"figures/{name}.{kind}" for name in figures.FIGURES for kind in ("csv", "png", "pdf")]
     ours += [f"tables/{name}.tex" for name in sorted(study_tables.LATEX)]
+    ours += [f"{TABULAR}/{name}.tex" for name in sorted(study_tables.LATEX)]
     ours += sorted(path.name for path in folder.glob("summary_*.csv"))
     stale = [name for name in ours if name not in written and (folder / name).is_file()]
     for name in stale:

@@ -35,10 +35,6 @@ class Csv(NamedTuple):
         """Positions of all rows that have these cells."""
         return [at for at, row in enumerate(self.rows) if all(row[key] == of for key, of in cells.items())]
 
-    def above(self, column: str, bound: float) -> list[int]:
-        """Positions of rows whose number in a column is above a bound."""
-        return [at for at, row in enumerate(self.rows) if row[column] and float(row[column]) > bound]
-
 
 class Column(NamedTuple):
     """A column of a table. `cell` names columns of the CSV with their formats:
@@ -49,23 +45,35 @@ class Column(NamedTuple):
     head: str
     cell: str
     is_text: bool = False  # text is set to the left, numbers to the right; the first column is text anyway
+    under: str = ""  # under the head, as `cell` but of the first row: what holds for the whole column
 
 
 class Table(NamedTuple):
     """A table: which rows of a CSV, and what of each. The first column names the row."""
 
-    caption: str
+    caption: str  # written as a column's cell: it may name columns, of the first row
     csv: Csv
     columns: list[Column]
     positions: list[int] | None = None  # of rows, in the order in which they are shown; None means all
     label: str = ""  # of the LaTeX table, for \ref
+    note: str = ""  # whom intervals are about, and which test p is of: part of the caption
 
 
 class Rendered(NamedTuple):
     """One table in two languages."""
 
     html: Markup
-    latex: str
+    latex: str  # in a `table` environment, with its caption
+    tabular: str  # without
+
+
+class Body(NamedTuple):
+    """A table's text in pieces, before it is set in a language."""
+
+    first: int  # position of the row that the caption and the heads are about
+    caption: list["Fragment"]
+    under: list[list["Fragment"]]  # one list a column
+    rows: dict[int, list[list["Fragment"]]]  # position -> one list a column
 
 
 class Fragment(NamedTuple):
@@ -88,12 +96,9 @@ FORMATS: dict[str, Callable[[str], str]] = {
     "rank": lambda cell: say.rank(float(cell)),
     "signed": lambda cell: say.signed(float(cell)),
     "p": lambda cell: say.p_value(float(cell)),
-    "kind": lambda cell: "oracle" if cell == "True" else "fix",
-    "exactness": lambda cell: "exact" if cell == "True" else "estimated",
 }
 # What print has and a terminal lacks: a minus as wide as a plus, and a space that ends no line.
 PRINTED = str.maketrans({"-": MINUS, " ": SPACE})
-WORDS = ("", "kind", "exactness")  # forms that give no number
 
 
 def displayed(cell: str, form: str) -> str:
@@ -101,7 +106,7 @@ def displayed(cell: str, form: str) -> str:
     if cell == "":
         return NOTHING
     text = FORMATS[form](cell)
-    return text if form in WORDS else text.translate(PRINTED)
+    return text.translate(PRINTED) if form else text
 
 
 def value(csv: Csv, position: int, column: str, form: str = "") -> Markup:
@@ -111,9 +116,17 @@ def value(csv: Csv, position: int, column: str, form: str = "") -> Markup:
 
 def render(table: Table) -> Rendered:
     """A table in both languages, from the same cells. LaTeX needs the package booktabs."""
-    positions = range(len(table.csv.rows)) if table.positions is None else table.positions
-    grid = {at: [_fragments(column.cell, table.csv.rows[at]) for column in table.columns] for at in positions}
-    return Rendered(_html(table, grid), _latex(table, grid))
+    rows = table.csv.rows
+    positions = list(range(len(rows)) if table.positions is None else table.positions)
+    first = rows[positions[0]]
+    body = Body(
+        positions[0],
+        _fragments(table.caption, first),
+        [_fragments(column.under, first) for column in table.columns],
+        {at: [_fragments(column.cell, rows[at]) for column in table.columns] for at in positions},
+    )
+    tabular = _tabular(table, body)
+    return Rendered(_html(table, body), _latex(table, body, tabular), tabular)
 
 
 def _fragments(cell: str, row: dict[str, str]) -> list[Fragment]:
@@ -137,22 +150,26 @@ def _element(csv: Csv, position: int, column: str, text: str) -> Markup:
     )
 
 
-def _html(table: Table, grid: dict[int, list[list[Fragment]]]) -> Markup:
+def _html(table: Table, body: Body) -> Markup:
     """A table that scrolls sideways by itself, by keyboard too, where the screen is narrow."""
-    heads = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(_side(column), column.head) for column in table.columns
-    )
+    heads = Markup("")
+    for column, pieces in zip(table.columns, body.under, strict=True):
+        under = Markup(" <small>{}</small>").format(_joined(table.csv, body.first, pieces)) if pieces else ""
+        heads += Markup('<th scope="col"{}>{}{}</th>').format(_side(column), column.head, under)
     rows = Markup("")
-    for position, cells in grid.items():
+    for position, cells in body.rows.items():
         filled = [_joined(table.csv, position, pieces) for pieces in cells]
         row = Markup('<th scope="row">{}</th>').format(filled[0])
         for column, content in zip(table.columns[1:], filled[1:], strict=True):
             row += Markup("<td{}>{}</td>").format(_side(column), content)
         rows += Markup("<tr>{}</tr>\n").format(row)
+    caption = _joined(table.csv, body.first, body.caption)
+    if table.note:
+        caption += Markup(" <small>{}</small>").format(table.note)
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table>\n<caption>{0}</caption>\n'
-        "<thead><tr>{1}</tr></thead>\n<tbody>\n{2}</tbody>\n</table></div>\n"
-    ).format(table.caption, heads, rows)
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table>\n<caption>{}</caption>\n'
+        "<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n"
+    ).format("".join(piece.text for piece in body.caption), caption, heads, rows)
 
 
 def _side(column: Column) -> Markup:
@@ -167,21 +184,32 @@ def _joined(csv: Csv, position: int, pieces: list[Fragment]) -> Markup:
     )
 
 
-def _latex(table: Table, grid: dict[int, list[list[Fragment]]]) -> str:
-    """A `table` environment with booktabs' rules: text to the left, numbers to the right."""
+def _tabular(table: Table, body: Body) -> str:
+    """A `tabular` with booktabs' rules: text to the left, numbers to the right."""
     sides = "".join("l" if column.is_text else "r" for column in table.columns[1:])
-    lines = [
-        " & ".join(_escaped("".join(piece.text for piece in pieces)) for pieces in cells)
-        for cells in grid.values()
+    lines = [" & ".join(map(_plain, cells)) for cells in body.rows.values()]
+    heads = [
+        _escaped(column.head) + (f" ({_plain(pieces)})" if pieces else "")
+        for column, pieces in zip(table.columns, body.under, strict=True)
     ]
-    head = " & ".join(_escaped(column.head) for column in table.columns)
-    body = "".join(f"{line} \\\\\n" for line in lines)
+    rows = "".join(f"{line} \\\\\n" for line in lines)
+    return (
+        f"\\begin{{tabular}}{{l{sides}}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n"
+        f"{rows}\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def _latex(table: Table, body: Body, tabular: str) -> str:
+    """The same in a `table` environment: its caption says what a reader of a paper has to know."""
+    caption = _plain(body.caption) + (f". {_escaped(table.note)}" if table.note else "")
     return (
         "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n"
-        f"\\caption{{{_escaped(table.caption)}}}\n\\label{{tab:{table.label}}}\n"
-        f"\\begin{{tabular}}{{l{sides}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        f"{body}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+        f"\\caption{{{caption}}}\n\\label{{tab:{table.label}}}\n{tabular}\\end{{table}}\n"
     )
+
+
+def _plain(pieces: list[Fragment]) -> str:
+    return _escaped("".join(piece.text for piece in pieces))
 
 
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}

@@ -192,3 +192,27 @@ def test_a_caption_in_several_scripts_is_drawn_whole(photo):
     one = pictures.side_by_side(left, left, caption, TITLES)
     assert one != pictures.side_by_side(left, left, caption.replace("🐶", ""), TITLES)
     assert fonts.width(caption, 34) > fonts.width(caption.replace("一只狗", ""), 34) + 3 * 30
+
+
+@pytest.mark.parametrize("caption", ["A dog.", "A dog and a cat on a red sofa. " * 6, "word " * 60])
+def test_photographs_alone_have_no_text(photo, tmp_path, caption):
+    """The page says the caption; both photographs are whole."""
+    sides = photo("left.png", (640, 480), (255, 0, 0)), photo("right.png", (480, 640), (0, 0, 255))
+    path = tmp_path / "both.jpg"
+    path.write_bytes(pictures.side_by_side(*sides, caption, TITLES))
+    whole, alone = Image.open(path), opened(pictures.photographs(path, caption, 100_000))
+    scale = whole.width / alone.width * (1200 - 2 * pictures.MARGIN) / 1200
+    for color in ((254, 0, 0), (0, 0, 254)):
+        kept = [edge * scale for edge in area(alone, color)]
+        assert kept == pytest.approx(area(whole, color), abs=6)
+    ink = np.abs(np.asarray(alone).astype(int) - (22, 32, 42)).max(axis=2) < 40
+    assert not ink.any()
+
+
+@pytest.mark.parametrize("other", ["word " * 60, "one line"])
+def test_a_picture_laid_out_otherwise_is_shown_whole(photo, tmp_path, other):
+    sides = photo("left.png", (640, 480), (255, 0, 0)), photo("right.png", (480, 640), (0, 0, 255))
+    path = tmp_path / "both.jpg"
+    path.write_bytes(pictures.side_by_side(*sides, "A dog and a cat on a red sofa. " * 6, TITLES))
+    shown, whole = opened(pictures.photographs(path, other, 100_000)), Image.open(path)
+    assert shown.width / shown.height == pytest.approx(whole.width / whole.height, rel=0.01)

@@ -51,11 +51,15 @@ def ranks(*medians: str) -> list[dict[str, str]]:
     ]
 
 
-def methods(*nets: float, oracle=()) -> list[dict[str, str]]:
+MARKS = ["", "extra knowledge", "transductive; estimated from 2,000 of 2,700; tuned", "dealt; tuned"]
+MARKS += ["anecdotal: n = 11", "estimated from 2,000 of 2,700"]
+
+
+def methods(*nets: float, marks: list[str] = MARKS, placebo: float = -2.0) -> list[dict[str, str]]:
     return [
-        {"name": f"method {at} (max)", "oracle": str(at in oracle), "net": f"{net:.2f}"}
+        {"name": f"method {at} (max)", "marks": marks[at % len(marks)], "net": f"{net:.2f}", "k": "1"}
         | {"low": f"{net - 1:.2f}", "high": f"{net + 1:.2f}"}
-        | {"placebo": "-2.00", "placebo_low": "-3.00", "placebo_high": "-1.00"}
+        | {"placebo": f"{placebo}", "placebo_low": f"{placebo - 1}", "placebo_high": f"{placebo + 1}"}
         | {"gained_pp": f"{max(net, 0) + 1:.2f}", "lost_pp": f"{max(-net, 0) + 1:.2f}"}
         | {"before": "1.50", "after": f"{1.5 - net / 10:.4f}"}
         for at, net in enumerate(nets)
@@ -78,7 +82,12 @@ TABLES = {
     ],
     "confusion": [confusion("7"), confusion("12345"), confusion("0")[:-1] + confusion("1")[-1:]],
     "gt_rank": [ranks("2", "3", "4", "10", "2", "700", "5"), ranks("2", "", ""), ranks("2")],
-    "net_effect": [methods(3.2, -1.0, 0.0, 7.0, oracle=[3]), methods(0.0), methods(5.0, oracle=[0])],
+    "net_effect": [
+        methods(3.2, -1.0, 0.0, 7.0, 1.0, 2.0),
+        methods(0.0),
+        methods(5.0, marks=["extra knowledge"]),
+        methods(3.2, 1.0, placebo=-21.0),
+    ],
     "gained_lost": [methods(3.2, -1.0, 0.0, 7.0), methods(0.0)],
     "hubness": [methods(3.2, -1.0), methods(0.0)],
 }
@@ -153,17 +162,60 @@ def test_bars_are_as_long_as_the_shares():
     assert [bool(bar.get_hatch()) for bar in axes.patches] == [True] + 6 * [False]
 
 
+def marks_of(axes) -> list[tuple[str, float]]:
+    """Each marker with its place."""
+    marks = [(line.get_marker(), float(line.get_xdata()[0])) for line in axes.lines]
+    return [mark for mark in marks if mark[0] != "None"]
+
+
 def test_forest_plot_shows_each_method_with_its_placebo():
+    """Each kind has a marker of its own, estimated ones are not filled, and every mark is in words."""
     rows = TABLES["net_effect"][0]
     (axes,) = drawn("net_effect", rows).axes
-    marks = [(line.get_marker(), float(line.get_xdata()[0])) for line in axes.lines]
     expected = []
-    for row in rows:
-        expected.append(("^" if row["oracle"] == "True" else "s", float(row["net"])))
-        expected.append(("x", float(row["placebo"])))
-    assert [mark for mark in marks if mark[0] != "None"] == expected
+    for row, marker in zip(rows, "s^vPps", strict=True):
+        expected += [(marker, float(row["net"])), ("x", float(row["placebo"]))]
+    assert marks_of(axes) == expected
+    filled = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() in set("s^vPp")]
+    assert [face == "white" for face in filled] == ["estimated" in row["marks"] for row in rows]
     spans = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
     assert (float(rows[0]["low"]), float(rows[0]["high"])) in spans
+
+
+@pytest.mark.parametrize("name", ["net_effect", "gained_lost", "hubness"])
+def test_marks_stand_with_a_method_in_every_figure(name):
+    (axes,) = drawn(name, TABLES["net_effect"][0]).axes
+    shown = [" ".join(text.get_text().split()) for text in axes.get_yticklabels()]
+    for text, row in zip(shown, TABLES["net_effect"][0], strict=True):
+        words = [re.split(" from|:", mark)[0] for mark in row["marks"].split("; ") if mark]
+        assert text.startswith(row["name"]) and all(word in text for word in words)
+
+
+@pytest.mark.parametrize(("placebo", "marker"), [(-21.0, "<"), (-7.0, "<"), (30.0, ">")])
+def test_a_placebo_far_away_does_not_squeeze_the_methods(placebo, marker):
+    rows = methods(3.2, 1.0, placebo=placebo)
+    (axes,) = drawn("net_effect", rows).axes
+    low, high = axes.get_xlim()
+    ends = [float(row[key]) for row in rows for key in ("low", "high")]
+    assert max(ends) - min(0, *ends) > 0.6 * (high - low)
+    assert [mark for mark, _ in marks_of(axes)] == ["s", marker, "^", marker]
+    assert {at for mark, at in marks_of(axes) if mark == marker} == {low if marker == "<" else high}
+
+
+def test_whiskers_end_at_the_box():
+    (axes,) = drawn("gt_rank", TABLES["gt_rank"][0]).axes
+    boxes = [(box.get_x(), box.get_x() + box.get_width()) for box in axes.patches]
+    lines = [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 0.9]
+    for (left, right), low, high in zip(boxes, lines[::2], lines[1::2], strict=True):
+        assert (low[1], high[0]) == pytest.approx((left, right))
+
+
+def test_no_marker_of_agreement_is_cut():
+    figure = drawn("agreement", TABLES["agreement"][0])
+    (axes,) = figure.axes
+    last = max(float(line.get_ydata()[0]) for line in axes.lines)
+    bottom = axes.transData.transform((0, last))[1]
+    assert bottom - axes.bbox.y0 > 4 * figure.dpi / 72, "half of a marker of 4 points, and some more"
 
 
 def test_confusion_shows_every_count():

@@ -10,13 +10,13 @@ def written(folder, name: str, row: dict) -> dict[str, str]:
 
 def test_each_column_has_its_decimals(tmp_path):
     row = {"name": "=1+1", "net_R@1": -0.0004, "p_R@1": 1.234567e-8, "gained_R@1": 12, "oracle": True}
-    assert written(tmp_path, "summary_net_effects", row | {"mcnemar_p_R@1": None}) == {
+    assert written(tmp_path, "summary_net_effects", row | {"p_holm": None}) == {
         "name": "=1+1",
         "net_R@1": "0.00",
         "p_R@1": "1.23457e-08",
         "gained_R@1": "12",
         "oracle": "True",
-        "mcnemar_p_R@1": "",
+        "p_holm": "",
     }
     text = (tmp_path / "summary_net_effects.csv").read_text(encoding="utf-8-sig")
     assert "'=1+1,0.00" in text, "what a spreadsheet would run is guarded in the file"
@@ -36,11 +36,17 @@ def test_every_figure_has_a_declared_csv():
 def test_only_what_this_step_writes_is_removed(tmp_path):
     names = ["summary_old.csv", "summary_baseline.csv", "figures/gt_rank.png", "figures/mine.png"]
     names += ["tables/failures.tex", "tables/mine.tex", "report.html", "cells/nnn.csv"]
+    names += ["tables/tabular/failures.tex"]
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     stale = summaries.remove_stale(tmp_path, {"summary_baseline.csv"})
-    assert stale == ["figures/gt_rank.png", "tables/failures.tex", "summary_old.csv"]
+    assert stale == [
+        "figures/gt_rank.png",
+        "tables/failures.tex",
+        "tables/tabular/failures.tex",
+        "summary_old.csv",
+    ]
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == set(names) - set(stale)
 

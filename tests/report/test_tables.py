@@ -55,9 +55,26 @@ def test_both_languages_show_the_same_rows():
     assert "\\begin{tabular}{lrrlr}" in rendered.latex
 
 
+def test_captions_and_heads_name_cells_of_the_first_row():
+    """What holds for the whole table, or a whole column, has a source too."""
+    columns = [Column("Name", "{name}"), Column("Share", "{share:share}", under="n = {n:count}")]
+    rendered = tables.render(Table("Labels: {p}", CSV, columns, [1], "t", "95% intervals are for 5 others"))
+    html = str(rendered.html)
+    assert '<caption>Labels: <span data-csv="t.csv" data-row="3" data-column="p">0.05</span> <small>' in html
+    assert ">Share <small><span" in html and "–</span></small></th>" in html
+    assert "\\caption{Labels: 0.05. 95\\% intervals are for 5 others}" in rendered.latex
+    assert "Name & Share (--) \\\\" in rendered.tabular
+
+
+def test_a_bare_tabular_is_the_same_table():
+    rendered = tables.render(Table("T", CSV, COLUMNS, None, "t", "a note"))
+    assert rendered.tabular in rendered.latex and rendered.tabular.startswith("\\begin{tabular}")
+    assert "caption" not in rendered.tabular and "a note" not in rendered.tabular
+
+
 def test_a_row_is_found_by_its_cells_or_it_is_an_error():
     assert CSV.find(name="b") == 1
-    assert CSV.where(n="") == [1] and CSV.where(low="") == [1, 2] and CSV.above("d", 0) == [1]
+    assert CSV.where(n="") == [1] and CSV.where(low="") == [1, 2]
     with pytest.raises(LookupError):
         CSV.find(low="")
     with pytest.raises(LookupError):

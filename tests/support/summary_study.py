@@ -139,11 +139,18 @@ def page(study: Folders) -> Page:
 
 
 DIGITS = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
-WORDS = {("fix", "False"), ("oracle", "True"), ("exact", "True"), ("estimated", "False"), ("–", "")}
+WORDS = {("–", "")}
 
 
 IN_PERCENT = {  # columns that hold shares between 0 and 1, and are shown in percent
-    "summary_failures.csv": {"share", "low", "high", "R@1_if_right", "R@1_if_right_low", "R@1_if_right_high"},
+    "summary_failures.csv": {"share", "low", "high", "low_all", "high_all", "least", "most"},
+    "summary_if_right.csv": {
+        "share",
+        "low",
+        "high",
+        *(f"R@1_if_right{end}" for end in ("", "_low", "_high")),
+    },
+    "summary_sensitivity.csv": {"value", "low", "high", "counted"},
     "summary_baseline.csv": {"value", "low", "high"},
 }
 

@@ -2,10 +2,27 @@
 
 from pathlib import Path
 
-from common import records, results
-from common.labels import manifest
+from common import records, results, statistics
+from common.labels import gaps, manifest
+from common.labels.merged import Labeled
+from common.labels.shares import CategoryShare, Share
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
-from common.results import Change, Changed, Hubness, Hubs, Index, IndexRow, MethodResult, NetEffect, SetResult
+from common.report.label_inputs import Failure, Labels, Sample
+from common.results import (
+    Beyond,
+    Chance,
+    Change,
+    Changed,
+    Hubness,
+    Hubs,
+    Index,
+    IndexRow,
+    Marks,
+    MethodResult,
+    NetEffect,
+    PlaceboChanged,
+    SetResult,
+)
 from common.retrieval import evaluation, meta
 from tests.support import merge_folder, summary_study
 from tests.support.folders import Folders
@@ -13,11 +30,39 @@ from tests.support.folders import Folders
 N = 3000  # labeled failures
 LEVEL = {"R@1": 50.0, "R@5": 70.0, "R@10": 80.0}
 # Method -> whether it encodes texts, and so was measured on samples, with two poolings.
-METHODS = {"nnn": False, "words": False, "prompts": True, "prompts+nnn+words": True}
+METHODS = {"nnn": False, "words": False, "dis": False, "dn": False, "category": True, "prompts": True}
+METHODS |= {"prompts+nnn+words": True}
 ORACLE = "words"
+STATUS = {"dis": {"transductive": True}, "dn": {"tuned": True}, "category": {"dealt": True}}  # marks
 SIZES = {results.ALL: 12000, results.FAILURES: 1000, results.SUCCESSES: 800}
 NOTHING = {"labels": None, "bank": None, "grids": None, "settings": {}, "published": {}}
-IDENTITY = results.Identity(format=1, cache="", templates="", candidates=9, **NOTHING)
+NOTHING |= {"code": "", "cache": "", "templates": "", "bank_ids_compared": True}
+IDENTITY = results.Identity(format=1, candidates=9, **NOTHING)
+PLAIN = Marks(
+    exact=True,
+    ranked=200,
+    of=200,
+    transductive=False,
+    oracle=False,
+    dealt=False,
+    anecdotal=False,
+    tuned=False,
+)
+
+
+MAKING = meta.Making(
+    model="m",
+    seed=42,
+    num_images=5000,
+    captions_per_image=5,
+    revision=None,
+    processor=None,
+    dtype="float32",
+    image_folder="data/val2017",
+    bundled_sample=False,
+    versions={},
+    fingerprints=meta.Fingerprints(),
+)
 
 
 def labeled(root: Path, n: int = N) -> Folders:
@@ -37,6 +82,33 @@ def labeled(root: Path, n: int = N) -> Folders:
         summary_study.write_table(study.failures / f"assign_{rater}.csv", sheet)
     summary_study.merge(study, "--bootstrap-rounds", 100)
     return study
+
+
+def labels_of(
+    counts: dict[str, int], single: int = 0, waiting: int = 0, missing: int = 0, unsure: int = 0
+) -> Labels:
+    """So many failures of each category, the first `single` ones labeled by one rater.
+
+    Of Ambiguous the first `unsure` ones have no subtype. What waits or is missing bounds the shares.
+    """
+    categories = [name for name, n in counts.items() for _ in range(n)]
+    failures = []
+    for idx, name in enumerate(categories):
+        subtype = SUBTYPE_NAMES[0] if name == "Ambiguous" and idx >= unsure else ""
+        decided = "one rater" if idx < single else "all agree"
+        failures.append(Failure(Labeled(idx, "a", 0, 1, name, subtype, decided, 2), Sample()))
+    total = len(categories)
+    lacks = gaps.Gaps(total + missing + waiting, missing, 0, waiting, 0)
+    shared = {"status": lacks.status, "population": None, "finite_population": False}
+    shares = []
+    for name in CATEGORY_NAMES:
+        n = counts.get(name, 0)
+        least, most = lacks.bounds(n, total)
+        ends = statistics.wilson(n, total)
+        shares.append(
+            CategoryShare("all", name, Share(n, total, n / total, *ends, **shared, least=least, most=most))
+        )
+    return Labels(failures, shares, [], {}, waiting, missing, lacks.drawn, [], [], [])
 
 
 def sample(idx: int, caption: str) -> dict[str, object]:
@@ -84,7 +156,7 @@ def baseline(content: meta.Meta | None = None, **changes) -> evaluation.Baseline
     shared = {"n_images": images, "median_rank": 1.5, "ties": 0}
     shared |= dict.fromkeys(("r1", "r5", "r10", "mrr"), half)
     text = {"n": n, "gallery": images, "provably_ambiguous_captions": 0, **shared} | changes
-    making = None if content is None else content.making
+    making = MAKING if content is None else content.making
     return evaluation.Baseline(
         text_to_image=evaluation.TextToImage(**text),
         image_to_text=evaluation.ImageToText(n=images, gallery=n, **shared),
@@ -103,58 +175,72 @@ def baseline(content: meta.Meta | None = None, **changes) -> evaluation.Baseline
 def net_effect(value: float = -1.5) -> dict[str, NetEffect]:
     """The same effect on each measure."""
     ends = {"low": value - 0.5, "high": value + 2, "sampling_low": value - 0.1, "sampling_high": value + 0.1}
-    tests = {"gained": 12, "lost": 34, "p": 0.0421, "mcnemar_p": None}
+    tests = {"gained": 12, "lost": 34, "p": 0.0421}
     return {
         name: NetEffect(before=level, after=level + value, value=value, **ends, **tests)
         for name, level in LEVEL.items()
     }
 
 
-def set_result(name: str, exact: bool = True, **changes) -> SetResult:
-    """A method on one set of queries."""
+CHANCE = Chance(value=-1.5, low=-2.0, high=0.5, sd=0.3, draws=[-1.5] * results.DRAWS)
+BEYOND = Beyond(value=0.7, low=-0.4, high=1.8, seen=2.1, needed=900)
+
+
+def marks(name: str, exact: bool = True, **changes) -> Marks:
+    """The status of a number on one set: of a sample where the method was estimated."""
+    of = SIZES.get(name, 200)
+    if name == results.ALL and not exact:
+        changes = {"exact": False, "ranked": SIZES[results.FAILURES] + SIZES[results.SUCCESSES]} | changes
+    return records.replace(PLAIN, **{"of": of, "ranked": of, "anecdotal": name == "Action"} | changes)
+
+
+def set_result(name: str, exact: bool = True, status: dict | None = None, **changes) -> SetResult:
+    """A method on one set of queries; `status` are its marks where they are not the usual ones."""
     change = Change(value=-1.5, low=-2.0, high=0.5)
-    changed = Changed(
-        improved=LEVEL | {"MRR": 60.0},
-        delta_pp=dict.fromkeys(LEVEL, change),
-        gained=dict.fromkeys(LEVEL, 12),
-        lost=dict.fromkeys(LEVEL, 34),
-    )
-    fields = {"subset_size": SIZES.get(name, 200), "anecdotal": name == "Action", "exact": exact}
-    fields |= {"confirmatory": name == results.ALL, "oracle": False, "category_of_query": None, "ties": 0}
-    fields |= {"baseline": LEVEL | {"MRR": 60.0}, "changed": changed, "placebo": changed}
+    counts = {"gained": dict.fromkeys(LEVEL, 12), "lost": dict.fromkeys(LEVEL, 34)}
+    levels = {"improved": LEVEL | {"MRR": 60.0}}
+    changed = Changed(delta_pp=dict.fromkeys(LEVEL, change), **counts, **levels)
+    chance = {"delta_pp": dict.fromkeys(LEVEL, CHANCE), "beyond": dict.fromkeys(LEVEL, BEYOND)}
+    placebo = PlaceboChanged(**chance, **counts, **levels)
+    fields = {"marks": marks(name, exact, **status or {}), "category_of_query": None, "ties": 0}
+    fields |= {"confirmatory": name == results.ALL, "baseline": LEVEL | {"MRR": 60.0}}
+    fields |= {"changed": changed, "placebo": placebo}
     if name == results.ALL:
-        fields |= {"net_effect": net_effect(), "placebo_net_effect": net_effect()}
+        fields |= {"net_effect": net_effect(), "placebo_net_effect": dict.fromkeys(LEVEL, CHANCE)}
+        fields["beyond_net_effect"] = dict.fromkeys(LEVEL, BEYOND)
         if exact:
             top = results.TopImage(file_name="000000000009.jpg", queries=99)
-            hubs = Hubs(skewness=3.2, never_among_first=7, top=[top])
-            fields["hubness"] = Hubness(k=10, before=hubs, after=hubs)
-        else:
-            fields["subset_size"] = SIZES[results.FAILURES] + SIZES[results.SUCCESSES]
+            hubs = Hubs(skewness=3.2, never_among_first=7, largest_share=0.01, top=[top])
+            fields["hubness"] = [Hubness(k=k, before=hubs, after=hubs) for k in results.SHOWS]
     elif name in CATEGORY_NAMES:
         fields |= {"contribution_pp": 0.5, "share_of_labelled_failures": 0.1}
     return SetResult(categories=name, **fields | changes)
 
 
-def method(name: str, pooling: str = results.NO_POOLING, **changes) -> MethodResult:
-    """A method on every set, or on those in `changes`."""
+def method(
+    name: str, pooling: str = results.NO_POOLING, status: dict | None = None, **changes
+) -> MethodResult:
+    """A method on every set, or on those in `changes`; `status` are marks that all its numbers have."""
     label = name if pooling == results.NO_POOLING else f"{name} ({pooling})"
     exact = pooling == results.NO_POOLING
     sets = [*CATEGORY_NAMES, results.CLEAR, results.FAILURES, results.SUCCESSES, results.ALL]
-    fields = {"name": label, "method": name, "pooling": pooling, "oracle": name == ORACLE}
-    fields |= {"transductive": False, "tau": 0.01, "K_templates": 10, "seed": 42, "parameters": {}}
+    status = ({"oracle": True} if name == ORACLE else {}) | (status or {})
+    fields = {"name": label, "method": name, "pooling": pooling, "texts_cut_off": {}}
+    fields |= {"tau": 0.01, "K_templates": 10, "seed": 42, "parameters": {}}
     fields |= {"queries": results.Queries(all=12000, failures=6000), "split": None, "bank": None}
-    fields["sets"] = [set_result(each, exact or each != results.ALL, oracle=name == ORACLE) for each in sets]
+    fields["sets"] = [set_result(each, exact or each != results.ALL, status) for each in sets]
     fields |= {"ranks_file": f"{name}_{pooling}.csv", "ranks_fingerprint": "0" * 64}
+    fields = {name: value for name, value in fields.items() if name in records.names(MethodResult)}
     return MethodResult(**fields | {"identity": IDENTITY, "versions": {}} | changes)
 
 
 def index_row(found: MethodResult, **changes) -> IndexRow:
     """A method's row in the index."""
-    names = ("name", "method", "pooling", "oracle", "transductive")
     whole = found.on(results.ALL)
-    fields = {name: getattr(found, name) for name in names} | {"p_holm": 0.5, "category_of_query": None}
-    fields |= {"exact": whole.exact, "subset_size": whole.subset_size, "file": file_of(found)}
-    return IndexRow(**fields | {"net_effect": whole.net_effect, "placebo": whole.net_effect} | changes)
+    fields = {name: getattr(found, name) for name in ("name", "method", "pooling")}
+    fields |= {"marks": whole.marks, "p_holm": 0.5, "category_of_query": None, "file": file_of(found)}
+    fields |= {"placebo": whole.placebo_net_effect, "beyond": whole.beyond_net_effect}
+    return IndexRow(**fields | {"net_effect": whole.net_effect} | changes)
 
 
 def file_of(found: MethodResult) -> str:
@@ -166,18 +252,29 @@ def index(methods: list[MethodResult], **changes) -> Index:
     part = results.PartNote(name="nnn", kind="hubs", oracle=False, description="takes off hubs", source="")
     settings = {"SEED": 42, "K_TEMPLATES": 10, "TAU": 0.01, "CONTROL_SIZE": 1000}
     fields = {"net_effects": list(map(index_row, methods)), "left_out": {}, "parts": [part]}
+    fields |= {"family": "Over the fixes of this run.", "kept": [], "texts_cut_off": {}}
     fields |= {"cells": list(map(file_of, methods)), "settings": settings, "mark": "0" * 8}
     fields |= {"identity": IDENTITY, "parameters": {}, "split": None, "bank": None, "versions": {}}
     return Index(**fields | {"tuning_image_ids": []} | changes)
 
 
+def improvements() -> tuple[list[MethodResult], list[IndexRow]]:
+    """Methods in which every mark occurs. What is no fix has the largest effect; one fix helps."""
+    poolings = {True: ("mean", "logsumexp"), False: (results.NO_POOLING,)}
+    pairs = [(name, each) for name, encodes in METHODS.items() for each in poolings[encodes]]
+    methods = [method(*pair, STATUS.get(pair[0])) for pair in pairs]
+    better = {"dis": {"net_effect": net_effect(9.0), "p_holm": None}}
+    better |= {"words": {"net_effect": net_effect(8.0)}}
+    better["prompts"] = {"net_effect": net_effect(3.0), "p_holm": 0.012}
+    return methods, [index_row(found, **better.get(found.method, {})) for found in methods]
+
+
 def write_improvements(study: Folders) -> None:
     """Results of step 6 for some methods, of every kind that there can be."""
-    poolings = {True: ("mean", "logsumexp"), False: (results.NO_POOLING,)}
-    methods = [method(name, each) for name, encodes in METHODS.items() for each in poolings[encodes]]
+    methods, rows = improvements()
     for found in methods:
         records.write(study.results / file_of(found), found)
     (meta_file,) = study.cache.glob("meta_*.json")
     identity = records.replace(IDENTITY, cache=meta.read(meta_file).fingerprint)
-    content = index(methods, identity=identity, left_out={"nnn+words": "there is no bank"})
+    content = index(methods, net_effects=rows, identity=identity, left_out={"nnn+words": "there is no bank"})
     records.write(study.results / results.INDEX, content)
