@@ -209,7 +209,8 @@ def _matrix(csv: Csv) -> Table:
         common = len(marks) == 1
         under, own = f"n = {{{name}_n:count}}", f"{{{name}_marks}}"
         if common and marks != {""}:
-            under += f"; {own}"
+            # Few queries are marked with their n.
+            under = own if "n = " in "".join(marks) else f"{under}; {own}"
         columns.append(Column(name, cell if common else f"{cell} {own}", under=under))
     note = (
         "Exploratory. Share of a category's failures that a method brings to the first place; then, in "
