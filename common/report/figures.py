@@ -58,8 +58,8 @@ def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure
     # Room on the right for the longest count.
     axes.set_xlim(0, 1.22 * max(_numbers(rows, "high", 100)))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    provisional = "provisional" if rows[0].get("status", "").startswith("provisional") else ""
-    axes.set_xlabel(f"{provisional} share of the labeled failures, %, with 95 % interval".strip())
+    provisional = "\n(provisional)" if rows[0]["status"].startswith("provisional") else ""
+    axes.set_xlabel(f"share of the labeled failures, %, with 95 % interval{provisional}")
     return figure
 
 

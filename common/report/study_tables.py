@@ -189,8 +189,8 @@ def _hubness(csv: Csv) -> Table:
         Column("after", "{after:two}"),
     ]
     note = (
-        "Counts over these very captions: how many have each image among their first k. With k = 1 that is "
-        "what R@1 is about; skewness over more images can rise while the largest hubs shrink, since images "
+        "Counts over these very captions: how many have each image among their first k, of which the first "
+        "alone is what R@1 is about; skewness over more images can rise while the largest hubs shrink, since images "
         "that were found for no caption come back"
     )
     return Table("Hubs among the images", csv, columns, None, "hubness", note)
@@ -209,7 +209,8 @@ def _matrix(csv: Csv) -> Table:
         common = len(marks) == 1
         under, own = f"n = {{{name}_n:count}}", f"{{{name}_marks}}"
         if common and marks != {""}:
-            under += f"; {own}"
+            # Few queries are marked with their n.
+            under = own if "n = " in "".join(marks) else f"{under}; {own}"
         columns.append(Column(name, cell if common else f"{cell} {own}", under=under))
     note = (
         "Exploratory. Share of a category's failures that a method brings to the first place; then, in "

@@ -16,10 +16,10 @@ from common.report import figures
 SHARES = [(0.4, 0.3, 0.5), (0.1, 0.05, 0.2), (0.0, 0.0, 0.02)]
 
 
-def shares(names, counts) -> list[dict[str, str]]:
+def shares(names, counts, status: str = "final") -> list[dict[str, str]]:
     total = sum(counts)
     return [
-        {"category": name, "label": name, "n": str(n), "share": f"{n / total:.4f}"}
+        {"category": name, "label": name, "n": str(n), "share": f"{n / total:.4f}", "status": status}
         | {"low": f"{max(0, n / total - 0.05):.4f}", "high": f"{n / total + 0.06:.4f}"}
         for name, n in zip(names, counts, strict=True)
     ]
@@ -71,6 +71,7 @@ TABLES = {
     "category_distribution": [
         shares(CATEGORY_NAMES, [40, 10, 5, 3, 2, 1, 0]),
         shares(CATEGORY_NAMES, [1, 0, 0, 0, 0, 0, 0]),
+        shares(CATEGORY_NAMES, [40, 10, 5, 3, 2, 1, 1], "provisional: 35 of 200 without a label"),
         shares(CATEGORY_NAMES, [1200, 900, 300, 300, 200, 60, 40]),
     ],
     "ambiguous_vs_clear": [shares(["Ambiguous", "Ambiguous (underspecified)", "Clear"], [10, 6, 50])],
@@ -158,6 +159,9 @@ def test_bars_are_as_long_as_the_shares():
     )
     assert [text.get_text() for text in axes.texts] == [f"n = {row['n']}" for row in rows]
     assert [text.get_text() for text in axes.get_yticklabels()] == list(CATEGORY_NAMES)
+    assert "provisional" not in axes.get_xlabel()
+    (unsure,) = drawn("category_distribution", TABLES["category_distribution"][2]).axes
+    assert "provisional" in unsure.get_xlabel()
     # Ambiguous can be recognized without color.
     assert [bool(bar.get_hatch()) for bar in axes.patches] == [True] + 6 * [False]
 
