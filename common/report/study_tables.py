@@ -190,8 +190,8 @@ def _hubness(csv: Csv) -> Table:
     ]
     note = (
         "Counts over these very captions: how many have each image among their first k, of which the first "
-        "alone is what R@1 is about; skewness over more images can rise while the largest hubs shrink, since "
-        "images that were found for no caption come back"
+        "alone is what R@1 is about; skewness over more images can rise while the largest hubs shrink, "
+        "since images that were found for no caption come back"
     )
     return Table("Hubs among the images", csv, columns, None, "hubness", note)
 

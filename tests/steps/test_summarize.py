@@ -208,7 +208,9 @@ def test_the_console_gives_headline_numbers_with_intervals(whole):
     share = r"(\d+\.\d\d)% \[(\d+\.\d\d), (\d+\.\d\d)\]"
     found = {
         "summary_baseline": re.search(rf"R@1 = {share} over 2,700 captions", said),
-        "summary_failures": re.search(rf"Ambiguous: {share} of \d+ labeled failures; final", said),
+        "summary_failures": re.search(
+            rf"Ambiguous: {share} of \d+ labeled failures; (?:final|provisional)", said
+        ),
     }
     for name, shown in found.items():
         row = table(whole.results / f"{name}.csv")[0]
@@ -241,7 +243,7 @@ def test_a_rerun_without_torch_writes_the_same_bytes(study):
     """In another process, where Python's hash seed differs and torch can't be imported."""
 
     def state() -> dict[str, bytes]:
-        kinds = ("report.html", "summary_*.csv", "figures/*", "tables/*")
+        kinds = ("report.html", "summary_*.csv", "figures/*", "tables/*.tex", "tables/tabular/*")
         return {str(path): path.read_bytes() for kind in kinds for path in study.results.glob(kind)}
 
     before = state()
@@ -296,7 +298,7 @@ def cautions(study: Folders) -> str:
 def test_cautions_name_what_limits_this_study(whole):
     said = cautions(whole)
     assert "This is the bundled sample" in said
-    assert "Only 80 failures have a label, so a share near one half is known to within" in said
+    assert re.search(r"Only \d+ failures have a label, so a share near one half is known to within", said)
     assert "Too few items to draw conclusions about these categories: " in said
     assert "labeled by one person alone" in said
     assert "Extra knowledge: tfidf. " in said and "Dealt: category (max). " in said
@@ -348,34 +350,33 @@ def test_without_a_cache_the_baseline_says_what_it_was(study):
 
 def hard_ones_left_blank(study: Folders) -> int:
     """Nobody labels what is Ambiguous, as people do who skip what is hard; returns how many failures."""
-    hard = set()
+    every, labeled = set(), set()
     for path in sheets(study):
         rows = table(path)
-        blank = [row for row in rows if row["category"].startswith("Ambiguous")]
-        hard |= {row["idx"] for row in blank}
-        for row in blank:
-            row |= {"category": "", "ambiguous_subtype": ""}
+        for row in rows:
+            if row["category"].startswith("Ambiguous"):
+                row |= {"category": "", "ambiguous_subtype": ""}
+            every.add(row["idx"])
+            labeled |= {row["idx"]} if row["category"] else set()
         write_table(path, rows)
     merge(study, "--bootstrap-rounds", 50)
-    labeled = {row["idx"] for row in table(study.failures / "annotations_clean.csv")}
-    return len(hard - labeled)
+    return len(every - labeled)
 
 
 def test_labels_that_are_missing_are_told_and_bounded(study):
     """In every table that uses them, and never "at random"."""
     before = {row["category"]: row for row in table(study.results / "summary_failures.csv")}["Ambiguous"]
-    assert "drawn at random, have a label" in " ".join(" ".join(page(study).plain).split())
     n = hard_ones_left_blank(study)
     assert n > 5
-    status = f"provisional: {n} of 80 without a label"
-    assert status in summarize(study)
+    status = re.search(rf"provisional: {n} of 80 without a label.*", summarize(study))[0]
     for name in ("summary_failures", "summary_if_right", "figures/category_distribution", "figures/gt_rank"):
         assert {row["status"] for row in table(study.results / f"{name}.csv")} == {status}, name
     assert {row["labels"] for row in table(study.results / "summary_matrix.csv")} == {status}
     rows = table(study.results / "summary_subset_results.csv")
     assert {row["labels"] for row in rows} == {status, ""}
+    escaped = status.replace("_", "\\_")
     for name in ("failures", "if_right", "matrix", "subset_Count"):
-        assert status in (study.results / "tables" / f"{name}.tex").read_text().replace("~", " "), name
+        assert escaped in (study.results / "tables" / f"{name}.tex").read_text().replace("~", " "), name
     row = table(study.results / "summary_failures.csv")[0]
     assert float(row["least"]) <= float(before["share"]) <= float(row["most"])
     assert float(row["high"]) < float(before["share"]), "the interval alone would not have said so"
@@ -468,7 +469,8 @@ def test_results_that_do_not_belong_together_are_refused(study):
     index = files.read_json(study.results / results.INDEX)
     (study.results / index["cells"][0]).unlink()
     err = fails(study)
-    assert "lists results that were not found; run `python improve_subset.py` again" in err
+    again = "lists results that were not found; run `python improve_subset.py` again"
+    assert again in without_folders(err)
     assert index["cells"][0] in err
     (study.results / results.INDEX).write_text('{"cells": []}')
     assert "run `python improve_subset.py` again" in without_folders(fails(study))

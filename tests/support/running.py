@@ -91,5 +91,5 @@ def _neighbors(folder: Path) -> Iterator[None]:
 def without_folders(text: str) -> str:
     """What a script said, its commands without the folders of the study, which tests are free to choose."""
     return re.sub(
-        r"(python )(?:\S*/)?(\w+\.py)(?: --(?:study|cache|failure|result)-dir [^\s`]+)+", r"\1\2", text
+        r"(python )(?:\S*/)?(\w+\.py)(?: --(?:study|cache|failure|result)-dir [^\s`,]+)+", r"\1\2", text
     )
