@@ -378,7 +378,10 @@ def test_labels_that_are_missing_are_told_and_bounded(study):
     for name in ("failures", "if_right", "matrix", "subset_Count"):
         assert escaped in (study.results / "tables" / f"{name}.tex").read_text().replace("~", " "), name
     row = table(study.results / "summary_failures.csv")[0]
-    assert float(row["least"]) <= float(before["share"]) <= float(row["most"])
+    lacks = int(row["missing"]) + int(row["waiting"])
+    assert (row["drawn"], int(row["missing"])) == ("80", n)
+    bounds = (int(row["n"]) / 80, (int(row["n"]) + lacks) / 80)
+    assert [float(row["least"]), float(row["most"])] == pytest.approx(bounds, abs=1e-6)
     assert float(row["high"]) < float(before["share"]), "the interval alone would not have said so"
     bounds = {
         row["counted"]: float(row["R@1_if_right"]) for row in table(study.results / "summary_if_right.csv")
