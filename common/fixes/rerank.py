@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from common import files
 from common.fixes import lexical, placebo, prompts
 from common.fixes.hubness import OCCURRENCE_K, Correction
 from common.fixes.lexical import Lexical
@@ -17,6 +18,7 @@ from common.fixes.recipes import Material, Part, Recipe
 from common.retrieval import ranking
 
 BLOCK = 256  # queries at once: 256 x 5,000 float64 scores are 10 MB, of which a method holds about ten
+KEPT = 32_000_000  # numbers of placebos' templates to keep: 128 MB
 CANDIDATES = 100  # first images of a query that words may order again
 
 
@@ -48,23 +50,44 @@ class Pooled:
         return self.pool(self.rows(queries).double().transpose(0, 1) @ self.plain.gallery)
 
 
+class Kept:
+    """Rows of blocks that several methods share: each is made once, as far as memory allows."""
+
+    def __init__(self, most: int):
+        """most: numbers to keep; what does not fit is made again each time."""
+        self.room, self._rows = most, {}
+
+    def once(self, key: tuple, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The rows that `make` gives, from an earlier call of the same key if they were kept."""
+        if key in self._rows:
+            return self._rows[key]
+        rows = make()
+        if rows.numel() <= self.room:
+            self.room -= rows.numel()
+            self._rows[key] = rows
+        return rows
+
+
 class Turned(Pooled):
     """The placebo of pooled templates: plain captions displaced as far, in random directions.
 
-    Made block by block: ten draws of all rows would not fit into memory.
+    Made block by block: ten draws of all rows would not fit into memory at COCO's size. Methods with the same
+    templates share them, however they pool and whatever follows.
     """
 
-    def __init__(self, base: Pooled, seed: int):
+    def __init__(self, base: Pooled, seed: int, kept: Kept):
         self.row_of, self.templated, self.plain, self.pool = (
             base.row_of,
             base.templated,
             base.plain,
             base.pool,
         )
-        self.seed = seed
+        self.seed, self.kept = seed, kept
 
     def rows(self, queries: np.ndarray) -> torch.Tensor:
-        return placebo.turned(self.plain.txt[queries], super().rows(queries), queries, self.seed)
+        templated, plain = super().rows(queries), self.plain.txt[queries]
+        key = self.seed, queries.tobytes(), files.fingerprint(templated.numpy().data.cast("B"))
+        return self.kept.once(key, lambda: placebo.turned(plain, templated, queries, self.seed))
 
 
 class Block:
@@ -141,7 +164,7 @@ class Maker:
     def __init__(self, material: Material, seed: int):
         self.material, self.seed = material, seed
         self.plain = Plain(material.txt, material.img)
-        self._made = {}
+        self._made, self._kept = {}, Kept(KEPT)
 
     def make(self, recipe: Recipe, parameters: dict, base: Pooled | None = None) -> Method:
         """A method. `base`: that of pooled templates, if it has some.
@@ -167,7 +190,7 @@ class Maker:
         return Pooled(queries, rows, self.plain, partial(prompts.pool, pooling=pooling, tau=tau))
 
     def _placebo(self, method: Method, seed: int) -> Method:
-        base = Turned(method.base, seed) if isinstance(method.base, Pooled) else method.base
+        base = Turned(method.base, seed, self._kept) if isinstance(method.base, Pooled) else method.base
         dealt = placebo.dealt(method.correction, seed) if method.correction else None
         return replace(method, base=base, correction=dealt, shuffle_seed=seed)
 
