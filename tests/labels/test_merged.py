@@ -96,6 +96,10 @@ def test_the_report_is_read_through_its_declaration(tmp_path):
         items=3,
         waiting=1,
         agreement={"category": [estimate]},
+        drawn=9,
+        missing=5,
+        left_out=1,
+        backups=2,
     )
     records.write(tmp_path / merged.REPORT, report)
     assert merged.read_report(tmp_path) == report

@@ -162,7 +162,7 @@ def test_the_tree_names_every_file_in_about_five_words():
         ("fonts", "common/annotation/fonts.py"),
         ("spellings", "common/labels/spellings.py"),
         ("templates", "common/fixes/prompts.py"),
-        ("forest plot", "common/report/figures.py"),
+        ("forest plot", "common/report/fix_figures.py"),
     ],
 )
 def test_a_newcomer_finds_the_room_by_the_tree(wanted, room):

@@ -607,7 +607,8 @@ def test_an_incomplete_archive_of_the_user_can_be_continued(photos):
 
 
 def test_a_captions_file_of_another_dataset_is_refused(photos):
-    content = {"images": [{"id": 1, "file_name": "other.jpg"}], "annotations": []}
+    annotation = {"id": 1, "image_id": 1, "caption": "A dog."}
+    content = {"images": [{"id": 1, "file_name": "other.jpg"}], "annotations": [annotation]}
     (photos.annotation_dir / "captions_val2017.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="(?s)names 1 images that val2017.zip does not hold.*  other.jpg"):
         photos.fetch()

@@ -210,13 +210,15 @@ def test_images_that_only_fail_on_decoding_are_all_listed(run_script, options, t
     for path, data in whole.items():
         path.write_bytes(data)
     assert run_script("main.py", *arguments(options))[0] == 0
-    run_script("main.py", *arguments(options, cache_dir=tmp_path / "clean"))
+    clean = {"cache_dir": tmp_path / "clean", "result_dir": tmp_path / "other"}
+    assert run_script("main.py", *arguments(options, **clean))[0] == 0
     assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "clean")
 
 
 def test_batch_size_changes_no_row_by_more_than_its_last_bits(run_script, options, tmp_path):
     for size in (1, 64):
-        run_script("main.py", *arguments(options, batch_size=size, cache_dir=tmp_path / str(size)))
+        folders = {"cache_dir": tmp_path / str(size), "result_dir": tmp_path / f"results_{size}"}
+        assert run_script("main.py", *arguments(options, batch_size=size, **folders))[0] == 0
     one, many = (cache.load(meta.find(tmp_path / size)) for size in ("1", "64"))
     assert (one.txt - many.txt).abs().max() < 1e-5 and (one.img - many.img).abs().max() < 1e-5
 
