@@ -18,7 +18,8 @@ labels = st.sampled_from(study.CATEGORIES[1:]) | st.tuples(
     st.just("Ambiguous"), st.sampled_from(["", *taxonomy.SUBTYPE_NAMES])
 ).map(lambda pair: pair if pair[1] else "Ambiguous")
 one_rater = st.dictionaries(st.integers(0, study.N - 1), labels, min_size=1, max_size=12)
-ratings = st.dictionaries(st.sampled_from(["A", "B", "C", "Dora"]), one_rater, min_size=1, max_size=4)
+RATERS = ("A", "B", "C", "Dora")
+ratings = st.dictionaries(st.sampled_from(RATERS), one_rater, min_size=1, max_size=4)
 
 
 def merged(given: dict[str, list[dict]], write, *options) -> tuple[int, str, str, bytes | None]:
@@ -26,7 +27,10 @@ def merged(given: dict[str, list[dict]], write, *options) -> tuple[int, str, str
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         study.write_cache(root / "cache")
-        study.write_samples(root / "failures", {"A": list(range(study.N))})
+        first, *others = RATERS  # everybody was drawn, or their sheets would be nobody's
+        of_others = {name: [study.N - 1 - at] for at, name in enumerate(others)}
+        of_first = {first: list(range(study.N - len(others)))}
+        study.write_samples(root / "failures", of_first | of_others)
         for rater, rows in given.items():
             write(root / "failures", rater, rows)
         before = {path: path.read_bytes() for path in (root / "failures").iterdir()}
