@@ -95,9 +95,10 @@ def test_two_processes_give_what_one_gives(options, tmp_path):
     )
     assert "2 processes" in out and not reported(err)
     two_results = (tmp_path / "results" / "baseline.json").read_text()
-    status, out, err = run(sys.executable, "main.py", *options, "--cache-dir", tmp_path / "one")
+    own = ["--cache-dir", tmp_path / "one", "--result-dir", tmp_path / "alone"]
+    status, out, err = run(sys.executable, "main.py", *options, *own)
     assert (status, err) == (0, "")
-    one_results = (tmp_path / "results" / "baseline.json").read_text()
+    one_results = (tmp_path / "alone" / "baseline.json").read_text()
 
     one, two = load(tmp_path / "one"), load(tmp_path / "two")
     assert one.meta.fingerprints.rows == two.meta.fingerprints.rows
@@ -143,7 +144,8 @@ def test_a_killed_process_stops_the_run_and_the_next_resumes(options, tmp_path):
     """With one line of error, whoever is killed."""
     folder = write_dataset(tmp_path / "larger", n_images=1200, size=64)
     options[1], options[3] = str(folder / "images"), str(folder / "captions.json")
-    status, _, err = run(*TORCHRUN, "main.py", *options, "--cache-dir", tmp_path / "clean")
+    clean = ["--cache-dir", tmp_path / "clean", "--result-dir", tmp_path / "clean results"]
+    status, _, err = run(*TORCHRUN, "main.py", *options, *clean)
     assert status == 0, err
     cut, n_kept, kept = tmp_path / "cut", 0, {}
     for victim in (1, 0):

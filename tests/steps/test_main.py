@@ -345,7 +345,7 @@ def larger(tmp_path, options):
 
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(larger, tmp_path):
-    first = start(larger | {"cache-dir": tmp_path / "clean"})
+    first = start(larger | {"cache-dir": tmp_path / "clean", "result-dir": tmp_path / "clean results"})
     begin = wait_for(tmp_path / "clean", first)
     assert first.wait() == 0, first.stderr.read()
     length = time.monotonic() - begin
@@ -354,13 +354,14 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(larger, tmp_path)
     killed_with_shards = 0
     for round_ in range(10):
         folder = tmp_path / f"cut{round_}"
-        run = start(larger | {"cache-dir": folder})
+        cut = larger | {"cache-dir": folder, "result-dir": tmp_path / f"results {round_}"}
+        run = start(cut)
         wait_for(folder, run)  # before it there are only imports, and nothing to lose
         time.sleep(moments.uniform(0, 1.05 * length))
         run.send_signal(signal.SIGKILL)
         run.communicate()
         killed_with_shards += any(folder.glob("partial_*/*.pt"))
-        again = start(larger | {"cache-dir": folder})
+        again = start(cut)
         _, err = again.communicate()
         assert (again.returncode, err) == (0, ""), err
         assert bytes_of(folder) == expected
@@ -381,7 +382,7 @@ def test_two_runs_at_once_harm_nothing(larger, tmp_path):
     outputs = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert sorted("Another run makes this cache" in out for out, _ in outputs) == [False, True]
-    alone = larger | {"cache-dir": tmp_path / "alone"}
+    alone = larger | {"cache-dir": tmp_path / "alone", "result-dir": tmp_path / "other"}
     assert start(alone).wait() == 0
     assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "alone")
 
@@ -403,7 +404,7 @@ def test_a_file_that_cannot_grow_is_said_and_nothing_is_lost(larger, tmp_path):
     again = start(larger)
     again.communicate()
     assert again.returncode == 0
-    clean = larger | {"cache-dir": tmp_path / "clean"}
+    clean = larger | {"cache-dir": tmp_path / "clean", "result-dir": tmp_path / "other"}
     assert start(clean).wait() == 0
     assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "clean")
 
