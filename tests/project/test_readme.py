@@ -160,8 +160,8 @@ def test_the_tree_names_every_file_in_about_five_words():
     [
         ("the tie rule", "common/retrieval/ranking.py"),
         ("fonts", "common/annotation/fonts.py"),
-        ("spellings", "common/labels/spellings.py"),
-        ("templates", "common/fixes/prompts.py"),
+        ("spellings", "common/labels/taxonomy.py"),
+        ("general templates", "common/fixes/prompts.py"),
         ("forest plot", "common/report/fix_figures.py"),
     ],
 )
