@@ -24,7 +24,7 @@ from pathlib import Path
 from common import commands
 from common.errors import SettingError
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+PROJECT_DIR = commands.ROOT
 # What the folders are where nobody names others. While the bundled sample is used, these alone give way to
 # their `sample/`: a folder that a user names is used as it is.
 DEFAULT_FOLDERS = tuple(PROJECT_DIR / name for name in ("cache", "failure_analysis", "final_results"))

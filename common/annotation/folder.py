@@ -42,15 +42,13 @@ def _held(path: Path, captions: dict[int, str], folder: Path) -> str:
     """What people have put into a file; "" if it is blank. What can't be read may hold labels."""
     if not path.is_file() or path.suffix.casefold() not in file_names.TABLES:
         return f"may hold labels: it {file_names.why_not_read(path, folder)}"
-    columns = dict(spellings.COLUMN_TABLE)
-    if path.name.lower() == adjudication.NAME:  # it has columns of its own for what is decided
-        columns = {name: column for name, column in columns.items() if column not in LABELS}
-        columns |= {spellings.squeezed(name): column for name, column in adjudication.FINAL.items()}
+    is_adjudication = path.name.lower() == adjudication.NAME
     try:
-        sheet = sheet_reader.read(path, captions, columns)
+        table = adjudication.COLUMN_TABLE if is_adjudication else spellings.COLUMN_TABLE
+        sheet = sheet_reader.read(path, captions, table)
     except UserError as error:
         # A list of assignments is a table too: what is named like a sheet alone has to be one.
-        may_hold = file_names.begins(path.name) or path.name.lower() == adjudication.NAME
+        may_hold = file_names.begins(path.name) or is_adjudication
         return f"can't be read and may hold labels ({error})" if may_hold else ""
     counts = {
         word: sum(any(row.cells.get(column) for column in fields) for row in sheet.rows)

@@ -15,6 +15,9 @@ from common.labels.ratings import Choice, Labels, Rating
 NAME = "adjudicate.csv"
 RATER = "adjudicator"
 FINAL = {"final_category": "category", "final_subtype": "ambiguous_subtype"}  # its column -> a sheet's
+# Squeezed name of a column -> what it is to a reader: labels are in columns of the file's own.
+COLUMN_TABLE = {key: name for key, name in spellings.COLUMN_TABLE.items() if name not in FINAL.values()}
+COLUMN_TABLE |= {spellings.squeezed(name): plain for name, plain in FINAL.items()}
 
 
 class Adjudicated(NamedTuple):
@@ -38,9 +41,8 @@ def read(folder: Folder) -> Adjudicated:
     path = folder.path / NAME
     if not path.is_file():
         return Adjudicated([], [], [])
-    columns = {key: name for key, name in spellings.COLUMN_TABLE.items() if name not in FINAL.values()}
-    columns |= {spellings.squeezed(name): plain for name, plain in FINAL.items()}
-    rows = sheet_reader.read(path, folder.known.captions, columns, otherwise=". It was left as it is").rows
+    known, otherwise = folder.known.captions, ". It was left as it is"
+    rows = sheet_reader.read(path, known, COLUMN_TABLE, otherwise=otherwise).rows
     filled = [row for row in rows if ratings.is_labeled(row) or row.cells.get("note")]
     decided, findings = [], []
     for row in filter(ratings.is_labeled, filled):
