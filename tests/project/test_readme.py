@@ -1,4 +1,4 @@
-"""The README's own commands, run on a copy of the tracked files, print what the README shows.
+"""README and docs/: commands, run on a copy of the tracked files, print what is shown; links lead somewhere.
 
 A transcript is a fenced block with lines that start with `$ `: each is a command, and the lines up to the
 next one are all that it prints. `...` alone on a line stands for any lines, inside a line for any text. A
@@ -20,13 +20,18 @@ import pytest
 
 from tests.support import PROJECT
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted([*PROJECT.glob("*.md"), *PROJECT.glob("*/*.md")])
+    if path.parent.name not in (".venv", "node_modules")
+}
+README, WALKTHROUGH = PAGES["README.md"], PAGES["docs/walkthrough.md"]
 FENCE = re.compile(r"(?P<skip><!-- not run:[^\n]*-->\s*)?^```[a-z]*\n(?P<body>.*?)^```$", re.M | re.S)
-LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]*)\)")
 
 
 class Step(NamedTuple):
-    """A command and what the README shows of its output."""
+    """A command and what a page shows of its output."""
 
     command: str
     shown: list[str]
@@ -49,9 +54,9 @@ def steps(text: str) -> list[Step]:
 
 
 def compare(printed: list[str], shown: list[str]) -> str:
-    """The first line on which output and README differ, or ""."""
+    """The first line on which output and page differ, or ""."""
     at, skipping = 0, False
-    while shown and not shown[-1]:  # a blank line before the next command is the README's
+    while shown and not shown[-1]:  # a blank line before the next command is the page's
         shown = shown[:-1]
     for line in shown:
         if line.strip() == "...":
@@ -61,11 +66,11 @@ def compare(printed: list[str], shown: list[str]) -> str:
         while skipping and at < len(printed) and not pattern.fullmatch(printed[at]):
             at += 1
         if at == len(printed):
-            return f"the README shows {line!r}, and the output is at its end"
+            return f"shown is {line!r}, and the output is at its end"
         if not pattern.fullmatch(printed[at]):
-            return f"the README shows {line!r}, but printed is {printed[at]!r}"
+            return f"shown is {line!r}, but printed is {printed[at]!r}"
         at, skipping = at + 1, False
-    return "" if skipping or at == len(printed) else f"the README leaves out {printed[at]!r}"
+    return "" if skipping or at == len(printed) else f"the page leaves out {printed[at]!r}"
 
 
 def copied(folder: Path) -> Path:
@@ -80,57 +85,96 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def follow(wanted: list[Step], folder: Path) -> None:
-    """Run commands one after the other, and compare."""
-    for step in wanted:
-        command = re.sub(r"^python(?= )", shlex.quote(sys.executable), step.command)
-        # As a reader has it: in a terminal of its own, whatever this test's surroundings set.
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV_"))}
-        run = subprocess.run(
-            command, shell=True, cwd=folder, env=env, capture_output=True, encoding="utf-8", check=False
-        )
-        assert (run.returncode, run.stderr) == (0, ""), f"$ {step.command}\n{run.stdout}{run.stderr}"
-        different = compare([line.rstrip() for line in run.stdout.splitlines()], step.shown)
-        assert not different, f"$ {step.command}\n{different}\n\nall that it printed:\n{run.stdout}"
+def printed(step: Step, folder: Path) -> list[str]:
+    """What a command prints, as a reader has it: in a terminal of its own, whatever surrounds this test."""
+    command = re.sub(r"^python(?= )", shlex.quote(sys.executable), step.command)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV_"))}
+    run = subprocess.run(
+        command, shell=True, cwd=folder, env=env, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (run.returncode, run.stderr) == (0, ""), f"$ {step.command}\n{run.stdout}{run.stderr}"
+    return [line.rstrip() for line in run.stdout.splitlines()]
+
+
+def check(step: Step, lines: list[str]) -> None:
+    different = compare(lines, step.shown)
+    assert not different, f"$ {step.command}\n{different}\n\nall that it printed:\n" + "\n".join(lines)
+
+
+class Begun(NamedTuple):
+    """A reader's copy in which the first command ran."""
+
+    folder: Path
+    lines: list[str]  # that it printed
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory) -> Path:
-    """A reader's copy, in which the first command printed what the README shows."""
+def begun(tmp_path_factory) -> Begun:
     folder = copied(tmp_path_factory.mktemp("reader"))
-    follow(steps(README)[:1], folder)
-    return folder
+    return Begun(folder, printed(Step("python main.py", []), folder))
 
 
-def test_the_first_command_prints_what_the_readme_shows(begun):
-    assert steps(README)[0].command == "python main.py"
+@pytest.mark.parametrize("page", ["README.md", "docs/walkthrough.md"])
+def test_the_first_command_prints_what_a_page_shows(begun, page):
+    first = steps(PAGES[page])[0]
+    assert first.command == "python main.py"
+    check(first, begun.lines)
 
 
 @pytest.mark.slow
-def test_the_whole_transcript_prints_what_the_readme_shows(begun):
-    further = steps(README)[1:]
-    if not further:
-        pytest.skip("the README shows one command, which ran already")
-    follow(further, begun)
+def test_the_whole_walkthrough_prints_what_it_shows(begun):
+    assert len(steps(README)) == 1  # everything else is in the walkthrough
+    for step in steps(WALKTHROUGH)[1:]:
+        check(step, printed(step, begun.folder))
 
 
-def test_links_lead_to_tracked_files():
+def tracked() -> set[str]:
+    """Files and folders that git knows."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, check=False)
     if listed.returncode:
         pytest.skip("this is no git checkout, so nothing tells which files are tracked")
-    tracked = set(listed.stdout.decode().split("\0"))
-    tracked |= {parent.as_posix() for name in tracked for parent in Path(name).parents}
-    links = {link for link in LINK.findall(README) if not link.startswith(("http:", "https:", "mailto:"))}
-    assert links
-    assert not {link for link in links if link.rstrip("/") not in tracked}
+    names = set(filter(None, listed.stdout.decode().split("\0")))
+    return names | {parent.as_posix() for name in names for parent in Path(name).parents}
 
 
-def test_anchors_lead_to_headings():
-    slugs = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", README, re.M)
-    }
-    assert not {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", README) if anchor not in slugs}
+def anchors(page: str) -> set[str]:
+    """What a page's headings can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", PAGES[page], re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_links_of_all_pages_lead_somewhere():
+    known, checked = tracked(), 0
+    for page, text in PAGES.items():
+        for link in LINK.findall(re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)):
+            if link.startswith(("http:", "https:", "mailto:")):
+                continue
+            path, _, anchor = link.partition("#")
+            name = os.path.normpath(Path(page).parent / path).rstrip("/") if path else page
+            assert name in known, f"{page}: {link}"
+            assert not anchor or anchor in anchors(name), f"{page}: {link}"
+            checked += 1
+    assert checked > 20
+
+
+def test_commands_of_all_pages_exist():
+    """Each `python script.py --option` names a tracked script and settings of it."""
+    known, checked = tracked(), 0
+    for page, text in PAGES.items():
+        for script, options in re.findall(r"python (\w[\w/]*\.py)((?: +--[a-z-]+ [^ `\n]+)*)", text):
+            assert script in known, f"{page}: {script}"
+            source = (PROJECT / script).read_text(encoding="utf-8")
+            for option in re.findall(r"--([a-z-]+)", options):
+                name = option.upper().replace("-", "_")
+                assert re.search(rf"^{name}\b", source, re.M), f"{page}: {script} --{option}"
+            checked += 1
+    assert checked > 20
+
+
+def test_readme_is_read_in_five_minutes():
+    lines = README.splitlines()
+    assert len(lines) <= 200
+    assert max(map(len, lines)) <= 120
 
 
 def tree() -> dict[str, str]:
@@ -172,7 +216,7 @@ def test_a_newcomer_finds_the_room_by_the_tree(wanted, room):
     ]
 
 
-def test_messages_that_the_readme_explains_can_be_shown():
+def test_messages_that_are_explained_can_be_shown():
     shown = set()
     for path in [*PROJECT.glob("*.py"), *(PROJECT / "common").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -180,8 +224,7 @@ def test_messages_that_the_readme_explains_can_be_shown():
                 shown.add("...".join(getattr(each, "value", "") for each in node.values if literal(each)))
             elif literal(node):
                 shown.add(node.value)
-    section = README.split("## Troubleshooting", 1)[1].split("\n## ", 1)[0]
-    quoted = re.findall(r'\*"(.+?)"\*', section)
+    quoted = re.findall(r'\*"(.+?)"\*', PAGES["docs/troubleshooting.md"])
     assert len(quoted) > 10
     for message in quoted:
         pattern = re.compile(".*".join(map(re.escape, message.split("..."))), re.S)
@@ -192,10 +235,10 @@ def literal(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def test_settings_have_the_defaults_that_the_readme_names():
+def test_settings_have_the_defaults_that_are_documented():
     """Rows of a table whose third cell is a script: `NAME` (or several), default (or several), script."""
     checked = 0
-    for row in re.findall(r"^\|(.+)\|$", README, re.M):
+    for row in re.findall(r"^\|(.+)\|$", PAGES["docs/settings.md"], re.M):
         cells = [cell.strip() for cell in row.split("|")]
         if len(cells) < 3 or not re.fullmatch(r"`\w+\.py`", cells[2]):
             continue
