@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import PROJECT, browsing, folders, running
+from tests.support import PROJECT, browsing, folders, running, workers
+
+workers.share_cores()
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +41,21 @@ def tiny_clip_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_measured(tmp_path_factory) -> folders.Folders:
+def made(tmp_path_factory) -> Path:
+    """Where it is written down which studies the session has."""
+    return workers.session_folder(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def sample_measured(tmp_path_factory, made) -> folders.Folders:
     """The sample after step 1: cache and baseline."""
     if (PROJECT / "data" / "val2017").is_dir():
         pytest.skip("data/val2017 was found, so main.py does not take the bundled sample")
     from tests.support import sample_study
 
-    return sample_study.measured(tmp_path_factory.mktemp("sample"))
+    return workers.once(
+        made / "sample_measured", lambda: sample_study.measured(tmp_path_factory.mktemp("sample"))
+    )
 
 
 @pytest.fixture(scope="session")
@@ -63,19 +73,21 @@ def sample_cache(sample_measured):
 
 
 @pytest.fixture(scope="session")
-def sample_drawn(sample_measured) -> folders.Folders:
+def sample_drawn(sample_measured, made) -> folders.Folders:
     """The sample after step 2 with its default settings: sheets still blank. Not to be changed."""
     from tests.support import sample_study
 
-    return sample_study.drawn(sample_measured)
+    return workers.once(made / "sample_drawn", lambda: sample_study.drawn(sample_measured))
 
 
 @pytest.fixture(scope="session")
-def sample_study(sample_measured, tmp_path_factory) -> folders.Folders:
+def sample_study(sample_measured, tmp_path_factory, made) -> folders.Folders:
     """The sample after all steps, with a small draw and few methods. Not to be changed."""
     from tests.support import sample_study
 
-    return sample_study.whole(sample_measured, tmp_path_factory.mktemp("study"))
+    return workers.once(
+        made / "sample_study", lambda: sample_study.whole(sample_measured, tmp_path_factory.mktemp("study"))
+    )
 
 
 # ---- small datasets ----------------------------------------------------------------------------------------

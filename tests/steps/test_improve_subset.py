@@ -75,7 +75,7 @@ def test_the_real_embeddings_give_the_known_net_effect(coco_dir, tmp_path, run_s
 @pytest.mark.slow
 def test_on_the_sample_nnn_is_a_gain_and_prompts_run(sample_run, tmp_path, run_script):
     study = HubStudy(tmp_path)
-    study.cache = sample_run[1]
+    shutil.copytree(sample_run[1], study.cache)  # encoded texts are kept there
     found, _ = study.baseline()
     study.label_some()
     options = study.options(
