@@ -73,8 +73,7 @@ def write(folder: Path, img: torch.Tensor, txt: torch.Tensor, meta: Meta) -> Pat
                 f"the model gave {bad} of {len(tensor)} {kind} rows that have no direction (not finite, or "
                 "zero). Set DTYPE = float32; if it is already, get the weights again"
             )
-        fingerprints[kind] = _tensor_fingerprint(tensor)
-        files.write_bytes(folder / f"{kind}_{stem}.pt", _tensor_bytes(tensor))
+        fingerprints[kind] = write_tensor(folder / f"{kind}_{stem}.pt", tensor)
     meta_file = folder / f"meta_{stem}.json"
     records.write(
         meta_file, records.replace(meta, fingerprints=records.replace(meta.fingerprints, **fingerprints))
@@ -167,6 +166,21 @@ def read_rows(path: Path, n: int) -> torch.Tensor | None:
     except Exception:  # damaged rows cost seconds to encode again, whatever damaged them
         return None
     return rows if whole else None
+
+
+def write_tensor(path: Path, tensor: torch.Tensor) -> str:
+    """Write a tensor as `torch.load` reads it; returns its fingerprint, which says later if it is whole."""
+    files.write_bytes(path, _tensor_bytes(tensor))
+    return _tensor_fingerprint(tensor)
+
+
+def read_tensor(path: Path, fingerprint: str) -> torch.Tensor | None:
+    """Read what `write_tensor` wrote; None where it was not found or is not whole."""
+    try:
+        tensor = torch.load(path, weights_only=True, map_location="cpu")
+        return tensor if _tensor_fingerprint(tensor) == fingerprint else None
+    except Exception:  # as above
+        return None
 
 
 def _tensor_file(meta_file: Path, kind: str) -> Path:

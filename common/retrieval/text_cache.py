@@ -1,8 +1,8 @@
 """Texts encoded by the model of a frozen cache, kept next to it under its identity.
 
-Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`. The digest is over the cache's fingerprint,
-the texts and the way of encoding, so rows of another cache or model can't be taken for these. Encoding is
-kept in shards as it goes. A .json of the same name says how many of the texts were cut off.
+Each set of texts is one file, `texts_<n>_<model>_<digest>.pt`, that `torch.load` reads. The digest is over
+the cache's fingerprint, the texts and the way of encoding, so rows of another cache or model can't be taken
+for these. Encoding is kept in shards as it goes. A .json of the same name says what each row is.
 """
 
 import json
@@ -26,13 +26,15 @@ class NoModel(UserError):
 
 
 class Note(records.Record):
-    """The .json of a set of texts: how many are too long, then what their digest is over."""
+    """The .json of a set of texts. `cache`, `revision`, `dtype` and `texts` are what the digest is over."""
 
-    texts: str  # SHA-256 of all texts
     cut_off: int  # texts longer than the model reads
     cache: str  # fingerprint of the cache
     revision: str | None  # of the model
     dtype: str  # that the model computed in
+    texts: str  # SHA-256 of all texts
+    rows: str | None = None  # SHA-256 over shape, dtype and values; without it the .pt begins with it
+    text_of_row: list[str] | None = None  # the texts themselves, in the order of the rows
 
 
 @dataclass
@@ -66,12 +68,14 @@ class TextCache:
         stem = "texts_" + meta.stem(len(different), self.frozen.meta.model)
         digest = files.fingerprint(json.dumps(identity, sort_keys=True).encode("utf-8"))[:12]
         path = folder / f"{stem}_{digest}.pt"
-        rows, note = cache.read_rows(path, len(different)), path.with_suffix(".json")
-        if rows is None or not note.is_file():
+        rows, note = _read(path, len(different))
+        if rows is None:
             rows, cut_off = self._encoded(different, cache.Shards(folder, stem, identity), label)
-            records.write(note, Note(cut_off=cut_off, **identity))
-            cache.write_rows(path, rows)
-        self.cut_off[label] = records.read(note, Note, f"delete {shown(note)} and run again").cut_off
+            fingerprint = cache.write_tensor(path, rows)
+            # Last, since it says that the rows are whole.
+            note = Note(cut_off=cut_off, **identity, rows=fingerprint, text_of_row=different)
+            records.write(path.with_suffix(".json"), note)
+        self.cut_off[label] = note.cut_off
         self._known |= dict(zip(different, rows, strict=True))
 
     def find(self) -> models.Source:
@@ -115,3 +119,13 @@ class TextCache:
                 )
             self._towers = towers
         return self._towers
+
+
+def _read(path: Path, n: int) -> tuple[torch.Tensor, Note] | tuple[None, None]:
+    """The rows of n texts and the note on them; (None, None) where they have to be encoded again."""
+    try:
+        note = records.read(path.with_suffix(".json"), Note, "")
+    except (OSError, UserError):  # a note that was not written to its end, say
+        return None, None
+    rows = cache.read_rows(path, n) if note.rows is None else cache.read_tensor(path, note.rows)
+    return (None, None) if rows is None else (rows, note)

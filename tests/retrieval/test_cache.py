@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from common import files, records
 from common.errors import UserError
-from common.retrieval import cache, meta
+from common.retrieval import cache, meta, text_cache
 from common.retrieval.distributed import Team
 from tests.support import PROJECT
 
@@ -276,7 +276,8 @@ def test_a_fingerprint_follows_values_and_shape_alone(tmp_path):
     assert (tmp_path / "rows").read_bytes()[:64] != (tmp_path / "reshaped").read_bytes()[:64]
 
 
-def test_the_folder_s_page_names_every_field_of_a_meta_file():
+def test_the_folder_s_page_names_every_field_of_its_files():
     page = (PROJECT / "cache" / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    assert named == [*records.names(meta.Meta), *records.names(meta.Fingerprints)]
+    of_meta = [*records.names(meta.Meta), *records.names(meta.Fingerprints)]
+    assert named == [*of_meta, *records.names(text_cache.Note)]

@@ -74,6 +74,41 @@ def test_damaged_rows_are_encoded_again(frozen, tiny_clip_folder):
     assert path.read_bytes() == whole
 
 
+def test_everybody_can_open_the_file(frozen, tiny_clip_folder):
+    texts = text_cache.TextCache(frozen, tiny_clip_folder, "cpu")
+    texts.add(TEXTS, "some")
+    (path,) = files_of(frozen)
+    note = records.read(path.with_suffix(".json"), text_cache.Note, "")
+    assert note.text_of_row == sorted(set(TEXTS))
+    assert torch.equal(torch.load(path, weights_only=True), texts.rows(note.text_of_row))
+
+
+def test_what_an_earlier_version_encoded_is_read(frozen, tiny_clip_folder, tmp_path):
+    """It wrote the rows' fingerprint in front of them, and no texts."""
+    texts = text_cache.TextCache(frozen, tiny_clip_folder, "cpu")
+    texts.add(TEXTS, "some")
+    (path,) = files_of(frozen)
+    note = records.read(path.with_suffix(".json"), text_cache.Note, "")
+    cache.write_rows(path, torch.load(path, weights_only=True))
+    records.write(path.with_suffix(".json"), records.replace(note, rows=None, text_of_row=None))
+    before = path.read_bytes()
+    again = text_cache.TextCache(frozen, tmp_path / "nowhere", "cpu")
+    again.add(TEXTS, "some")
+    assert torch.equal(again.rows(TEXTS), texts.rows(TEXTS)) and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("note", ["", "{", '{"cut_off": 0}', None])
+def test_rows_without_a_whole_note_are_encoded_again(frozen, tiny_clip_folder, note):
+    text_cache.TextCache(frozen, tiny_clip_folder, "cpu").add(TEXTS, "some")
+    path = files_of(frozen)[0].with_suffix(".json")
+    whole = path.read_bytes()
+    path.unlink()
+    if note is not None:
+        path.write_text(note)
+    text_cache.TextCache(frozen, tiny_clip_folder, "cpu").add(TEXTS, "some")
+    assert path.read_bytes() == whole
+
+
 def test_texts_that_are_too_long_are_counted_on_every_run(frozen, tiny_clip_folder):
     for _ in range(2):
         texts = text_cache.TextCache(frozen, tiny_clip_folder, "cpu")
