@@ -4,6 +4,7 @@ Whoever explains a failure must see what the model saw. So there is one function
 OPENING, which is saved with the cache.
 """
 
+import io
 import logging
 import re
 import warnings
@@ -33,6 +34,8 @@ TURNED = {  # EXIF orientation -> how to put the picture upright (EXIF 2.32, tab
 }
 # The last bytes of a whole file. Where they stand nothing is decoded twice; where not, decoding decides.
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB\x60\x82"}
+# What may follow where a JPEG's end mark is missing: a decoder that still needs data takes these bits for it.
+AFTER_THE_END = tuple(64 * bits + END_MARKERS["JPEG"] for bits in (b"", b"\xaa", b"\x55", b"\xff\x00"))
 TAIL = 4096  # bytes searched for the marker: some cameras and servers append a little after it
 MOST_PIXELS = 178_956_970  # half a gigabyte as RGB, and where Pillow by itself takes a picture for an attack
 COCO_FILE = re.compile(r"\d{12}\.jpg: ")
@@ -54,13 +57,18 @@ def open_photograph(path: Path) -> Image.Image:
 
     Grey of 16 bits is brought to 8 (65535 is white); of 32 bits, which agree on no white, the darkest value
     becomes black and the brightest white. JPEGs above MOST_PIXELS are read at 1/2, 1/4 or 1/8 of their size.
+    Colors are taken as they are stored, whatever profile is embedded: CLIP was trained so, and published
+    numbers are measured so. The picture carries no profile on, so that no viewer applies it either.
     Raises FileNotFoundError, and Unusable with the reason for what can't be read whole.
     """
     try:
-        with Image.open(path) as image:
-            _bound(image)
-            image.load()
-            return _upright(_rgb(image), _orientation(image))
+        try:
+            return _opened(path)
+        except OSError:
+            without_mark = _without_end_mark(path)
+            if without_mark is None:
+                raise
+            return without_mark
     except (FileNotFoundError, Unusable):
         raise
     except Exception as error:  # Pillow raises many kinds for a broken file; each is the user's file
@@ -116,6 +124,33 @@ def refuse_other_pixels(image_dir: Path, meta: Meta) -> None:
             "this cache was made than people are shown (turned, transparent, or grey of more than 8 bits). "
             f"Start a new cache with `--cache-dir <folder>` of step 1:\n{list_rows(other)}"
         )
+
+
+def _opened(file: Path | io.BytesIO) -> Image.Image:
+    """`open_photograph` with the errors of Pillow."""
+    with Image.open(file) as image:
+        _bound(image)
+        image.load()
+        picture = _upright(_rgb(image), _orientation(image))
+    picture.info.pop("icc_profile", None)  # some formats would save it again
+    return picture
+
+
+def _without_end_mark(path: Path) -> Image.Image | None:
+    """A JPEG of which the end mark alone is missing; None where some pixel depends on what would follow.
+
+    Only a file with all of its components in one scan: of others whole scans could be missing, unseen.
+    """
+    data = Path(path).read_bytes().removesuffix(b"\xff")  # half of the mark
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format not in ("JPEG", "MPO") or "progressive" in image.info:
+            return None
+        # Pillow stops behind the first scan's header: marker, length, number of components (T.81, B.2.3).
+        header = data[image.fp.tell() - 8 - 2 * image.layers :][:5]
+    if header != b"\xff\xda" + (6 + 2 * image.layers).to_bytes(2) + image.layers.to_bytes():
+        return None
+    first, *others = (_opened(io.BytesIO(data + follows)) for follows in AFTER_THE_END)
+    return first if all(first.tobytes() == other.tobytes() for other in others) else None
 
 
 def _bound(image: Image.Image) -> None:

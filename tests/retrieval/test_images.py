@@ -1,12 +1,13 @@
 """Photographs as the model and people see them, and image files that can't be used."""
 
+import io
 import struct
 import sys
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from common.annotation import pictures
 from common.errors import UserError
@@ -116,6 +117,54 @@ def test_cocos_photographs_keep_every_pixel(coco_dir):
             assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(images.open_photograph(path)))
 
 
+def profile(red: tuple, green: tuple, blue: tuple) -> bytes:
+    """sRGB's profile with other primaries, in XYZ under D50."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for tag, values in ((b"rXYZ", red), (b"gXYZ", green), (b"bXYZ", blue)):
+        place = struct.unpack_from(">I", data, data.index(tag) + 4)[0]
+        struct.pack_into(">3i", data, place + 8, *(round(65536 * value) for value in values))
+    return bytes(data)
+
+
+P3 = profile((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
+PROFILES = {
+    "Display P3": P3,
+    "Adobe RGB": profile((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)),
+    "lab": ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),  # of another kind of values
+    "broken": b"no profile at all",
+    "cut off": P3[:200],
+}
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.webp"])
+@pytest.mark.parametrize("kind", PROFILES)
+def test_model_and_people_see_stored_values_whatever_the_profile(tmp_path, kind, name):
+    """A viewer that applies a profile would show people other colors than the model got."""
+    how = {"lossless": True} if name.endswith("webp") else {}
+    save(tmp_path / f"plain_{name}", NOISE, **how)
+    save(tmp_path / name, NOISE, icc_profile=PROFILES[kind], **how)
+    with Image.open(tmp_path / name) as stored:
+        assert stored.info["icc_profile"] == PROFILES[kind]
+    assert np.array_equal(pixels(tmp_path / name), pixels(tmp_path / f"plain_{name}"))
+    assert images.bad_images(tmp_path, [name]) == []
+    assert pictures.for_page(tmp_path / name, 10**6) == pictures.for_page(tmp_path / f"plain_{name}", 10**6)
+    for again in ("png", "webp", "tiff", "jpeg"):
+        file = io.BytesIO()
+        images.open_photograph(tmp_path / name).save(file, again)
+        assert "icc_profile" not in Image.open(file).info, again
+
+
+def test_a_photograph_for_print_is_no_negative(tmp_path):
+    """Adobe stores CMYK inverted; with a profile or without, it comes out as it was meant."""
+    picture = Image.fromarray(np.repeat(np.repeat(NOISE[::16, ::16], 16, 0), 16, 1))
+    for name, how in (("x.jpg", {"quality": 100}), ("y.jpg", {"quality": 100, "icc_profile": b"broken"})):
+        picture.convert("CMYK").save(tmp_path / name, **how)
+        assert b"Adobe" in (tmp_path / name).read_bytes()
+        assert np.abs(pixels(tmp_path / name) - np.asarray(picture)).mean() < 2
+    picture.convert("CMYK").save(tmp_path / "x.tif")
+    assert np.array_equal(pixels(tmp_path / "x.tif"), np.asarray(picture))
+
+
 def test_model_and_people_open_photographs_with_one_function():
     assert encoder.open_photograph is pictures.open_photograph is images.open_photograph
 
@@ -156,6 +205,34 @@ def test_only_the_end_marker_is_missing(tmp_path):
     before, whole = pixels(path), path.read_bytes()
     path.write_bytes(whole[: whole.rindex(images.END_MARKERS["PNG"])])
     assert images.bad_images(tmp_path, ["x.png"]) == [] and np.array_equal(pixels(path), before)
+
+
+@pytest.mark.parametrize("how", [{}, {"optimize": True}, {"restart_marker_rows": 1}, {"quality": 30}])
+@pytest.mark.parametrize("kind", ["RGB", "L", "CMYK", "flat"])
+def test_a_jpeg_without_its_end_mark_is_whole_to_the_last_bit(tmp_path, kind, how):
+    """One byte less and the last block is a guess, which a decoder makes without a word."""
+    picture = Image.fromarray(NOISE) if kind != "flat" else Image.new("RGB", (640, 480), "#c8641e")
+    path = tmp_path / "x.jpg"
+    picture.convert("RGB" if kind == "flat" else kind).save(path, **how)
+    before, data = pixels(path), path.read_bytes()
+    for missing in (1, 2):
+        path.write_bytes(data[:-missing])
+        assert images.bad_images(tmp_path, ["x.jpg"]) == [] and np.array_equal(pixels(path), before)
+    for missing in (3, 4, 5, 7, 10, 30, 60):
+        path.write_bytes(data[:-missing])
+        (problem,) = images.bad_images(tmp_path, ["x.jpg"])
+        assert problem.startswith("x.jpg: cut off (image file is truncated"), missing
+        with pytest.raises(images.Unusable):
+            images.open_photograph(path)
+
+
+def test_a_jpeg_that_may_lack_a_whole_scan_is_refused(tmp_path):
+    """Behind any of its scans a progressive one decodes, only coarser."""
+    path = save(tmp_path / "x.jpg", NOISE, progressive=True)
+    data = path.read_bytes()
+    for end in (len(data) - 2, data.rindex(b"\xff\xda"), data.rindex(b"\xff\xc4")):
+        path.write_bytes(data[:end])
+        assert images.bad_images(tmp_path, ["x.jpg"])[0].startswith("x.jpg: cut off")
 
 
 def test_a_huge_photograph_of_two_pictures_is_read_at_a_fraction(tmp_path, monkeypatch):
