@@ -81,7 +81,7 @@ class Chance(Record):
     value: float  # mean over draws
     low: float  # 95 % interval of that mean: other images, and other draws
     high: float
-    sd: float  # between draws
+    sd: float | None  # between draws; None where there was one, as an earlier version had it
     draws: list[float]  # each draw's effect; the first one's seed is the run's
 
 
@@ -113,7 +113,7 @@ class PlaceboChanged(Record):
     delta_pp: dict[str, Chance]  # by measure
     gained: dict[str, float]  # by measure: queries, on average over draws
     lost: dict[str, float]
-    beyond: dict[str, Beyond]  # by measure: the method less its placebo
+    beyond: dict[str, Beyond]  # by measure: the method less its placebo; {} of an earlier version
 
 
 class NetEffect(Record):
@@ -202,7 +202,8 @@ class BankNote(Record):
     ids_compared: bool  # with the queries'; False for OTHER_BANK_FILE, whose ids are of another numbering
     transductive: bool  # holds queries or their images
     equal_texts: int  # captions whose text, or whose embedding, is also a query's
-    queries_covered: int  # queries whose text, or whose embedding, is also a caption's of the bank
+    # Queries whose text, or whose embedding, is also a caption's of the bank; None of an earlier version.
+    queries_covered: int | None
 
 
 class Identity(Record, kw_only=True):
@@ -266,7 +267,7 @@ class IndexRow(Record, kw_only=True):
     p_holm: float | None  # of R@1, adjusted over the family; None for what is not in it (Index.family)
     net_effect: dict[str, NetEffect]  # by measure
     placebo: dict[str, Chance]  # by measure
-    beyond: dict[str, Beyond]  # by measure: net effect less the placebo's
+    beyond: dict[str, Beyond]  # by measure: net effect less the placebo's; {} of an earlier version
     file: str  # the method's result, seen from the results' folder
 
     @property

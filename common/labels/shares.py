@@ -37,9 +37,9 @@ class Share(NamedTuple):
     low: float | None  # of the interval of this share alone
     high: float | None
     status: str  # begins with "final" or, while labels are missing or wait, with "provisional"
-    population: int | None  # failures that the items were drawn from; None where that is not known
-    finite_population: bool  # whether the interval allows for having drawn a large part of them
-    # Files of earlier versions lack these columns.
+    # Files of earlier versions lack these columns, whose intervals never allowed for a finite population.
+    population: int | None = None  # failures that the items were drawn from; None where that is not known
+    finite_population: bool = False  # whether the interval allows for having drawn a large part of them
     low_all: float | None = None  # of intervals that hold for all categories at once; of categories only
     high_all: float | None = None
     least: float | None = None  # share if none of the missing and waiting items had the label
@@ -161,9 +161,9 @@ def _read(
 
 def _parsed(row: dict[str, str]) -> Share:
     """A row's share. Raises ValueError where a cell is no number."""
-    numbers = ("share", "low", "high", *Share._field_defaults)
+    numbers = ("share", "low", "high", "low_all", "high_all", "least", "most")
     known = {name: float(row[name]) if row.get(name) else None for name in numbers}
-    population = int(row["population"]) if row["population"] else None
-    finite = row["finite_population"].casefold() == "true"  # spreadsheets write it in capitals
+    population = int(row["population"]) if row.get("population") else None
+    finite = row.get("finite_population", "").casefold() == "true"  # spreadsheets write it in capitals
     counted = {"n": int(row["n"]), "total": int(row["total"]), "status": row["status"]}
     return Share(**counted, **known, population=population, finite_population=finite)

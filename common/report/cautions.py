@@ -197,8 +197,10 @@ def of_bank(bank: BankNote | None) -> list[str]:
     """Texts that the bank shares with the queries, though they are other images'."""
     if bank is None or not bank.equal_texts:
         return []
+    covered = ""
+    if bank.queries_covered is not None:
+        covered = f": {say.items(bank.queries_covered, 'query is', 'queries are')} covered so"
     return [
         f"{say.number(bank.equal_texts)} of the bank's {say.items(bank.size, 'caption')} have the text or "
-        "the embedding of a query, though they are of other images: "
-        f"{say.items(bank.queries_covered, 'query is', 'queries are')} covered so"
+        f"the embedding of a query, though they are of other images{covered}"
     ]

@@ -51,7 +51,7 @@ class Effect(NamedTuple):
     after: float
     change: Change | NetEffect  # with its interval
     placebo: Chance
-    beyond: Beyond
+    beyond: Beyond | None  # None of an earlier version's
 
 
 def best_first(index: Index) -> list[IndexRow]:
@@ -109,10 +109,10 @@ def _effect(result: SetResult, measure: str) -> Effect:
     """On all queries the effect on the whole set, estimated or exact; else that on the queries of the set."""
     if result.net_effect is not None:
         net, placebo = result.net_effect[measure], result.placebo_net_effect[measure]
-        return Effect(net.before, net.after, net, placebo, result.beyond_net_effect[measure])
+        return Effect(net.before, net.after, net, placebo, (result.beyond_net_effect or {}).get(measure))
     before, after, placebo = result.baseline[measure], result.changed.improved[measure], result.placebo
     change = result.changed.delta_pp[measure]
-    return Effect(before, after, change, placebo.delta_pp[measure], placebo.beyond[measure])
+    return Effect(before, after, change, placebo.delta_pp[measure], placebo.beyond.get(measure))
 
 
 def _effect_cells(effect: Effect, measure: str) -> dict:
@@ -126,11 +126,19 @@ def _effect_cells(effect: Effect, measure: str) -> dict:
         f"placebo_delta_pp_{measure}_low": effect.placebo.low,
         f"placebo_delta_pp_{measure}_high": effect.placebo.high,
         f"placebo_delta_pp_{measure}_sd": effect.placebo.sd,
-        f"beyond_{measure}": effect.beyond.value,
-        f"beyond_{measure}_low": effect.beyond.low,
-        f"beyond_{measure}_high": effect.beyond.high,
-        f"beyond_{measure}_seen": effect.beyond.seen,
-        f"beyond_{measure}_needed": effect.beyond.needed,
+    } | _beyond_cells(effect.beyond, measure)
+
+
+def _beyond_cells(beyond: Beyond | None, measure: str) -> dict:
+    """Blank where an earlier version did not compare a method with its placebo."""
+    if beyond is None:
+        return {}
+    return {
+        f"beyond_{measure}": beyond.value,
+        f"beyond_{measure}_low": beyond.low,
+        f"beyond_{measure}_high": beyond.high,
+        f"beyond_{measure}_seen": beyond.seen,
+        f"beyond_{measure}_needed": beyond.needed,
     }
 
 
@@ -153,11 +161,11 @@ def _net_effect(found: IndexRow, method: MethodResult) -> dict:
         row |= _net_cells(found.net_effect[measure], measure)
         if measure == "R@1":
             row["p_holm"] = found.p_holm
-        placebo, beyond = found.placebo[measure], found.beyond[measure]
+        placebo, beyond = found.placebo[measure], found.beyond.get(measure)
         row |= {f"placebo_{measure}": placebo.value, f"placebo_low_{measure}": placebo.low}
         row |= {f"placebo_high_{measure}": placebo.high, f"placebo_sd_{measure}": placebo.sd}
-        row |= {f"beyond_{measure}": beyond.value, f"beyond_low_{measure}": beyond.low}
-        row[f"beyond_high_{measure}"] = beyond.high
+        for name, what in (("beyond", "value"), ("beyond_low", "low"), ("beyond_high", "high")):
+            row[f"{name}_{measure}"] = getattr(beyond, what, None)
         if measure == "R@1":
             row |= dict(zip(("gained_pp", "lost_pp"), in_points_of_all(method), strict=True))
     return row | {"file": found.file}
@@ -213,10 +221,11 @@ def _matrix_row(found: IndexRow, method: MethodResult, labels: str | None) -> di
         cells |= dict.fromkeys(("beyond_high", "marks"))
         if result is not None:
             change, placebo = result.changed.delta_pp["R@1"], result.placebo.delta_pp["R@1"]
-            beyond = result.placebo.beyond["R@1"]
+            beyond = result.placebo.beyond.get("R@1")
             cells |= {"n": result.marks.ranked, "recovered": result.changed.improved["R@1"]}
             cells |= {"low": change.low, "high": change.high, "placebo": placebo.value}
-            cells |= {"beyond": beyond.value, "beyond_low": beyond.low, "beyond_high": beyond.high}
+            if beyond is not None:
+                cells |= {"beyond": beyond.value, "beyond_low": beyond.low, "beyond_high": beyond.high}
             cells["marks"] = "; ".join(mark for mark in words[name] if mark not in shared)
         row |= {f"{name}_{what}": cell for what, cell in cells.items()}
     return row

@@ -1,13 +1,14 @@
 """Everything that earlier steps wrote and that step 5 works with, read and checked against one cache."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from common import records, results
+from common import files, records, results
 from common.errors import UserError, list_rows
 from common.labels import manifest, merged
 from common.labels.manifest import Manifest
-from common.report import label_inputs
+from common.report import earlier, label_inputs
 from common.report.label_inputs import Labels
 from common.results import Index, Measured, MethodResult
 from common.retrieval import meta
@@ -94,24 +95,23 @@ def read_improvements(
     path = folder / results.INDEX
     if not path.is_file():
         return None
-    index = records.read(path, Index, AGAIN["improve_subset.py"])
+    content, again = files.read_json(path), AGAIN["improve_subset.py"]
+    is_earlier = earlier.is_earlier(content)
+    index = records.parse(content, earlier.Listing if is_earlier else Index, shown(path), again)
     if index.identity.cache != cache_id:
-        notes.append(
-            f"{shown(path)} was measured on another cache, so improvements are left out: "
-            f"{AGAIN['improve_subset.py']}"
-        )
+        notes.append(f"{shown(path)} was measured on another cache, so improvements are left out: {again}")
         return None
     missing = [name for name in index.cells if not (folder / name).is_file()]
     if missing:
-        raise UserError(
-            f"{shown(path)} lists results that were not found; {AGAIN['improve_subset.py']}\n"
-            f"{list_rows(missing)}"
-        )
+        raise UserError(f"{shown(path)} lists results that were not found; {again}\n{list_rows(missing)}")
     now = {} if labels is None else merged.categories([failure.label for failure in labels.failures])
     if index.identity.labels != merged.fingerprint(now):
         notes.append(
             "labels were merged again after improvements had been measured: results by category, and of "
-            f"category templates, are about the earlier labels. {AGAIN['improve_subset.py'].capitalize()}"
+            f"category templates, are about the earlier labels. {again.capitalize()}"
         )
-    methods = [records.read(folder / name, MethodResult, AGAIN["improve_subset.py"]) for name in index.cells]
+    if is_earlier:
+        notes.append(f"{earlier.NOTE}. {again.capitalize()} for today's")
+        return earlier.measured(folder, index, Counter(now.values()), again)
+    methods = [records.read(folder / name, MethodResult, again) for name in index.cells]
     return Measured(index, methods)

@@ -160,7 +160,7 @@ def test_seven_at_once_are_wider_than_one():
         ("all,Ambiguous,5", "all,Ambiguous,five", "is not what step 4 writes"),
         (",0.5,", ",a half,", "is not what step 4 writes"),
         ("all,Ambiguous", "all,Unclear", "has not the rows that step 4 writes"),
-        ("population", "people", "no header row with the columns"),
+        ("status", "state", "no header row with the columns"),
     ],
 )
 def test_another_table_is_refused(tmp_path, old, new, words):

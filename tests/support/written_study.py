@@ -37,7 +37,7 @@ STATUS = {"dis": {"transductive": True}, "dn": {"tuned": True}, "category": {"de
 SIZES = {results.ALL: 12000, results.FAILURES: 1000, results.SUCCESSES: 800}
 NOTHING = {"labels": None, "bank": None, "grids": None, "settings": {}, "published": {}}
 NOTHING |= {"code": "", "cache": "", "templates": "", "bank_ids_compared": True}
-IDENTITY = results.Identity(format=1, candidates=9, **NOTHING)
+IDENTITY = results.Identity(format=3, candidates=9, **NOTHING)
 PLAIN = Marks(
     exact=True,
     ranked=200,
