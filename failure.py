@@ -1,13 +1,14 @@
 """Step 2 of 6: draw failures@1 and put them into annotators' hands, as sheets, pictures and pages.
 
 Run:    python failure.py
-Reads:  cache/ (the frozen embeddings of step 1) and the photographs that they were made from
+Reads:  cache/ (what step 1 froze: rows and their ranks) and the photographs that it was made from
 Writes: failure_analysis/: failure_samples.csv, assign_*.csv and .xlsx, vis_*/ (pictures), annotate_*.html
         (a page for each annotator), manifest.json
 Takes:  half a minute on a laptop
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from common.labels import drawing, sheets
 from common.labels.drawing import Failure
 from common.labels.manifest import Design
 from common.labels.taxonomy import LANGUAGES
-from common.retrieval import cache, coco, meta, ranking
+from common.retrieval import coco, frozen_ranks, meta
+from common.retrieval.meta import Meta
+from common.retrieval.ranks import Ranks
 from common.settings import Settings, at_least, one_of, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------
@@ -64,9 +67,8 @@ def check_settings(settings: Settings) -> None:
     page.photo_bytes(overlap + each)  # raises where a page would grow too large
 
 
-def describe(parts: dict[str, list[int]], found: ranking.Ranking, frozen: cache.Cache) -> list[Failure]:
+def describe(parts: dict[str, list[int]], found: Ranks, content: Meta) -> list[Failure]:
     """Everything known of each drawn failure, in the order of the draw. `parts`: part -> its idx."""
-    content = frozen.meta
     ambiguous = coco.provably_ambiguous(content.captions, content.gt_img_index)
     failures: list[Failure] = []
     for part, idx in ((part, idx) for part, drawn in parts.items() for idx in drawn):
@@ -91,18 +93,17 @@ def describe(parts: dict[str, list[int]], found: ranking.Ranking, frozen: cache.
                 margin=pred_score - gt_score,
                 tied=bool(found.tied[idx]),
                 provably_ambiguous=bool(ambiguous[idx]),
-                # In float64, so that the sixth decimal is the same on every machine.
-                gt_pred_cosine=float(frozen.img[gt].double() @ frozen.img[pred].double()),
+                gt_pred_cosine=float(found.own_other_cosine[idx]),
             )
         )
     return failures
 
 
-def say_draw(frozen: cache.Cache, n_failures: int, drawn: list[Failure], design: Design) -> None:
+def say_draw(meta_file: Path, content: Meta, n_failures: int, drawn: list[Failure], design: Design) -> None:
     """What was read, the headline number, and what was drawn."""
-    images, n = say.items(len(frozen.img), "image"), len(frozen.txt)
-    print(f"Read {shown(frozen.meta_file)}: {images}, {say.items(n, 'caption')}")
-    if frozen.meta.bundled_sample:
+    images, n = say.items(len(content.file_names), "image"), len(content.captions)
+    print(f"Read {shown(meta_file)}: {images}, {say.items(n, 'caption')}")
+    if content.bundled_sample:
         print("  the bundled sample: rendered scenes and a tiny CLIP, for trying every step")
     print(f"failures@1 = {say.number(n_failures)} of {say.number(n)} captions ({say.share(n_failures / n)})")
     # Which sheet goes to whom, in the words of the person who hands them out.
@@ -134,8 +135,8 @@ def say_written(where: str, design: Design) -> None:
 def main() -> None:
     settings = override(globals())
     check_settings(settings)
-    frozen = cache.load(meta.find(settings.CACHE_DIR))
-    content = frozen.meta
+    meta_file = meta.find(settings.CACHE_DIR)
+    content = meta.read(meta_file)
     # What would stop the run at its end is looked at first: other photographs, and work that people did.
     target = meta.own_folder(settings.FAILURE_DIR, content)
     photographs = material.find_photographs(settings.IMAGE_DIR, content)
@@ -145,16 +146,17 @@ def main() -> None:
     # id decide: a borderline failure more or less, on another machine, leaves the rest of the sample alone.
     seed = content.seed if settings.SEED is None else settings.SEED
     design = Design(**settings.but(SEED=seed).values())
-    found = ranking.rank(frozen.txt, frozen.img, frozen.gt)
+    found = frozen_ranks.of(meta_file, content)
     failures = np.flatnonzero(found.rank > 1)
     parts = drawing.deal(drawing.draw(failures, content.caption_ids, seed), design)
-    drawn = describe(parts, found, frozen)
-    say_draw(frozen, len(failures), drawn, design)
+    drawn = describe(parts, found, content)
+    say_draw(meta_file, content, len(failures), drawn, design)
 
     # All is rendered before anything is written: a photograph that can't be read leaves no half folder.
     rendered = material.picture_each(drawn, photographs, design.LANGUAGE)
     rendered |= material.pages(drawn, photographs, design, content.fingerprint)
-    folder.write_all(target, drawn, rendered, folder.manifest_of(frozen, len(failures), parts, design))
+    made = folder.manifest_of(meta_file, content, len(failures), parts, design)
+    folder.write_all(target, drawn, rendered, made)
     say_written(shown(target), design)
 
 

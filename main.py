@@ -5,7 +5,7 @@ Run:    python main.py
         torchrun --nproc-per-node 4 main.py             (a process for each of 4 GPUs)
 Reads:  data/val2017/ and data/annotations/captions_val2017.json (data/README.md says where to get them),
         or the bundled sample in data/sample/ as long as there is no data/val2017/
-Writes: cache/ (frozen embeddings and what their rows are), final_results/baseline.json
+Writes: cache/ (frozen embeddings, what their rows are, and their ranks), final_results/baseline.json
 Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: some minutes on a GPU, about a
         quarter of an hour on a laptop; a run that was stopped continues where it was. Later runs only load.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from common import records, say
 from common.commands import command
 from common.errors import SettingError, list_rows, reported
-from common.retrieval import cache, coco, download, encoder, evaluation, freezing, meta, ranking
+from common.retrieval import cache, coco, download, encoder, evaluation, freezing, frozen_ranks, meta
 from common.retrieval.distributed import Team, together
 from common.retrieval.evaluation import Baseline, Comparison, Measures
 from common.retrieval.freezing import Data, Frozen, Wanted
@@ -126,7 +126,7 @@ def say_frozen(frozen: Frozen) -> None:
 def evaluate(frozen: cache.Cache, device: str, team: Team) -> Baseline:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
     device = encoder.counting_device(team.device(device))
-    found = ranking.rank(frozen.txt, frozen.img, frozen.gt, device, team)
+    found = frozen_ranks.freeze(frozen, device, team)
     ambiguous = coco.provably_ambiguous(frozen.meta.captions, frozen.gt)
     answerable = coco.answerable(frozen.meta.captions, frozen.gt)
     captions = evaluation.text_to_image(

@@ -28,6 +28,12 @@ def file_fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sources_fingerprint(sources: Iterable[Path]) -> str:
+    """First digits of a SHA-256 over the names and bytes of some sources: of what computes a result."""
+    named = [f"{path.name} {file_fingerprint(path)}" for path in sources]
+    return fingerprint("\n".join(named).encode("utf-8"))[:16]
+
+
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a whole file so that `path` holds either its old bytes or all of the new ones, never a part.
 

@@ -9,7 +9,7 @@ from common.errors import UserError, list_rows
 from common.labels import adjudication, drawing, file_names, manifest, sheet_reader, sheets, spellings
 from common.labels.drawing import Failure
 from common.labels.manifest import Design, Manifest
-from common.retrieval.cache import Cache
+from common.retrieval.meta import Meta
 from common.settings import shown
 
 LABELS = ("category", "ambiguous_subtype")
@@ -57,20 +57,22 @@ def _held(path: Path, captions: dict[int, str], folder: Path) -> str:
     return ", ".join(f"{n} {word}" for word, n in counts.items() if n)
 
 
-def manifest_of(frozen: Cache, n_failures: int, parts: dict[str, list[int]], design: Design) -> Manifest:
+def manifest_of(
+    meta_file: Path, content: Meta, n_failures: int, parts: dict[str, list[int]], design: Design
+) -> Manifest:
     """Where the folder's files come from; `fingerprint` is the cache's, by which step 4 knows it again.
 
     n_failures: all of the cache, of which `parts` were drawn. `write_all` adds what is written.
     """
     return Manifest(
-        fingerprint=frozen.meta.fingerprint,
-        meta_file=shown(frozen.meta_file),
+        fingerprint=content.fingerprint,
+        meta_file=shown(meta_file),
         settings=design,
-        captions=len(frozen.txt),
-        images=len(frozen.img),
+        captions=len(content.captions),
+        images=len(content.file_names),
         failures=n_failures,
         drawn={part: len(drawn) for part, drawn in parts.items()},
-        versions=files.versions("torch", "numpy", "pillow", "openpyxl"),
+        versions=files.versions("numpy", "pillow", "openpyxl"),
         complete=False,
         files=[],
     )

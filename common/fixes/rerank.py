@@ -15,7 +15,8 @@ from common.fixes import lexical, placebo, prompts
 from common.fixes.hubness import OCCURRENCE_K, Correction
 from common.fixes.lexical import Lexical
 from common.fixes.recipes import Material, Part, Recipe
-from common.retrieval import ranking
+from common.retrieval import frozen_ranks, ranking
+from common.retrieval.cache import Cache
 
 BLOCK = 256  # queries at once: 256 x 5,000 float64 scores are 10 MB, of which a method holds about ten
 KEPT = 32_000_000  # numbers of placebos' templates to keep: 128 MB
@@ -222,8 +223,24 @@ def rank(
             scores = method.scores(block)
             ranks[number][rows], tied[number][rows] = ranking.positive_ranks(scores, own)
             if number < first:
-                found = scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices.numpy()
+                found = _first(scores)
                 if firsts[number] is None:
                     firsts[number] = np.empty((n, found.shape[1]), np.int64)
                 firsts[number][rows] = found
     return [Ranked(*of_method) for of_method in zip(ranks, tied, firsts, strict=True)]
+
+
+def as_frozen(frozen: Cache) -> Ranked:
+    """What the plain cosines did with all captions: their frozen ranks, and the first images of each."""
+    found = frozen_ranks.of(frozen.meta_file, frozen.meta)
+    plain, n = Plain(frozen.txt, frozen.img), len(frozen.gt)
+    first = np.empty((n, min(OCCURRENCE_K, len(frozen.img))), np.int64)  # filled in place, as in `rank`
+    for start in range(0, n, BLOCK):
+        queries = np.arange(start, min(start + BLOCK, n))
+        first[queries] = _first(plain(queries).float())
+    return Ranked(found.rank, found.tied, first)
+
+
+def _first(scores: torch.Tensor) -> np.ndarray:
+    """The first OCCURRENCE_K images of each query, best first: (n, OCCURRENCE_K) int64."""
+    return scores.topk(min(OCCURRENCE_K, scores.shape[1]), dim=1).indices.numpy()

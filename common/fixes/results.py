@@ -35,6 +35,7 @@ from common.results import (
     Queries,
     Split,
 )
+from common.retrieval import ranks
 from common.settings import Settings
 
 FORMAT = 3  # of the result files; another number makes older ones count for nothing
@@ -43,7 +44,8 @@ COMMON = Path(__file__).resolve().parent.parent
 CODE = (
     *sorted((COMMON / "fixes").glob("*.py")),
     *(COMMON / name for name in ("results.py", "sampling.py", "statistics.py", "labels/taxonomy.py")),
-    *(COMMON / "retrieval" / name for name in ("coco.py", "evaluation.py", "ranking.py")),
+    *(COMMON / "retrieval" / name for name in ("coco.py", "evaluation.py")),
+    *ranks.CODE,
 )
 OF_PLACEBO = [name for name in RANK_COLUMNS if name.startswith("rank_placebo")]  # a column for each draw
 # Which methods and poolings run, and on which machine, changes no cell.
@@ -73,7 +75,7 @@ def run_of(study: Study, bank: Bank | None, parameters: dict[str, dict], setting
     templates = json.dumps([prompts.GENERAL, prompts.OF_CATEGORY])
     identity = Identity(
         format=FORMAT,
-        code=code_fingerprint(),
+        code=files.sources_fingerprint(CODE),
         cache=study.frozen.meta.fingerprint,
         labels=merged.fingerprint(study.labels),
         bank=bank.fingerprint[:16] if bank else None,
@@ -89,12 +91,6 @@ def run_of(study: Study, bank: Bank | None, parameters: dict[str, dict], setting
         split = Split(tuned_on=_half(study, study.tuning), reported_on=_half(study, study.queries))
     versions = files.versions("torch", "numpy", "scipy")
     return Run(identity, settings, parameters, split, bank.note if bank else None, versions)
-
-
-def code_fingerprint(sources: tuple[Path, ...] = CODE) -> str:
-    """First digits of a SHA-256 over the names and bytes of some sources."""
-    named = [f"{path.name} {files.file_fingerprint(path)}" for path in sources]
-    return files.fingerprint("\n".join(named).encode("utf-8"))[:16]
 
 
 def path_of(folder: Path, cell: Cell, run: Run) -> Path:
@@ -117,8 +113,8 @@ def read_finished(path: Path, run: Run) -> MethodResult | None:
 def write(path: Path, cell: Cell, ranker: Ranker, run: Run) -> MethodResult:
     """Rank a cell's queries and measure it on each of its sets; write its ranks, then its result."""
     passes, study = ranker.rank(cell), ranker.study
-    ranks = path.with_suffix(".csv")
-    files.write_csv(ranks, list(RANK_COLUMNS), rank_rows(cell, passes, study))
+    ranks_file = path.with_suffix(".csv")
+    files.write_csv(ranks_file, list(RANK_COLUMNS), rank_rows(cell, passes, study))
     of_source = {each.source: each for each in passes}
     views = {name: of_source[cell.source(name)].on(queries) for name, queries in cell.sets.items()}
     seed = run.settings.SEED
@@ -137,8 +133,8 @@ def write(path: Path, cell: Cell, ranker: Ranker, run: Run) -> MethodResult:
         split=run.split,
         bank=run.bank,
         texts_cut_off=ranker.cut_off(cell),
-        ranks_file=ranks.name,
-        ranks_fingerprint=files.file_fingerprint(ranks),
+        ranks_file=ranks_file.name,
+        ranks_fingerprint=files.file_fingerprint(ranks_file),
         identity=run.identity,
         versions=run.versions,
     )

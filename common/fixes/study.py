@@ -50,13 +50,12 @@ class Study(NamedTuple):
 
 
 def make_study(frozen: Cache, labels: dict[int, str], tune: bool, seed: int) -> Study:
-    """Rank all captions as step 1 did and, to tune, split them in halves by image.
+    """Take all captions as step 1 ranked them and, to tune, split them in halves by image.
 
     Raises UserError where there are no failures, or no successes.
     """
     everything = np.arange(len(frozen.gt))
-    plain = rerank.Method(rerank.Plain(frozen.txt, frozen.img))
-    (before,) = rerank.rank([plain], everything, frozen.gt, first=True)
+    before = rerank.as_frozen(frozen)
     tuning = np.zeros(0, dtype=np.int64)
     if tune:
         # By image: captions of one image in both halves would tell the one half of the other.

@@ -9,28 +9,14 @@ an equal score ranks *above* the positive, so that a tie can't flatter the model
     0.5  0.7  0.7  0.1                           column 2    2      (tied with column 1)
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from common.retrieval.distributed import ALONE, Team
+from common.retrieval.ranks import Ranking
 
 BLOCK = 512  # captions at once
 GALLERY_BLOCK = 8192  # images at once: 512 x 8,192 scores are 34 MB in float64
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Ranks of all queries. Arrays over captions (idx) but for the last two, which are over images."""
-
-    rank: np.ndarray  # (n_captions,) int64, text to image: 1 = own image first
-    tied: np.ndarray  # (n_captions,) bool: another image has exactly the positive's score
-    positive_score: np.ndarray  # (n_captions,) float32, cosine
-    best_other: np.ndarray  # (n_captions,) int64: best image but the own one, lowest row among equals
-    best_other_score: np.ndarray  # (n_captions,) float32, cosine
-    image_rank: np.ndarray  # (n_images,) int64, image to text; 0 where an image has no caption
-    image_tied: np.ndarray  # (n_images,) bool: another image's caption has the best own one's very score
 
 
 def rank(

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from common import records, results
-from common.fixes.results import CODE, code_fingerprint, family
+from common import files, records, results
+from common.fixes.results import CODE, family
 from tests.project.test_imports import of_common
 from tests.support import PROJECT
 
@@ -93,10 +93,10 @@ def test_the_fingerprint_of_code_is_over_every_byte(tmp_path, place):
     paths = [tmp_path / name for name in ("a.py", "b.py", "c.py")]
     for path in paths:
         path.write_text(f"# {path.name}\n", encoding="utf-8")
-    before = code_fingerprint(tuple(paths))
-    assert code_fingerprint(tuple(paths)) == before
+    before = files.sources_fingerprint(paths)
+    assert files.sources_fingerprint(paths) == before
     paths[place].write_text("# another\n", encoding="utf-8")
-    assert code_fingerprint(tuple(paths)) != before
+    assert files.sources_fingerprint(paths) != before
 
 
 def result(method, pooling="none", p=0.01, **marks) -> results.MethodResult:

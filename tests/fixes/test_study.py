@@ -1,6 +1,7 @@
 """What is measured on: the split for tuning, sets drawn by hash, dealt categories."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,8 +31,13 @@ def test_halves_share_no_image_and_the_ranks_are_those_of_all(frozen):
     assert other.tuning.tolist() != half.tuning.tolist()
 
 
-def test_without_failures_or_successes_nothing_is_measured(frozen):
-    perfect = cache.Cache(frozen.img, frozen.img[torch.from_numpy(frozen.gt)], frozen.meta, frozen.meta_file)
+def with_captions(frozen: cache.Cache, txt: torch.Tensor, folder: Path) -> cache.Cache:
+    """A cache of the same images with other rows of captions."""
+    return cache.load(cache.write(folder, frozen.img, txt, frozen.meta))
+
+
+def test_without_failures_or_successes_nothing_is_measured(frozen, tmp_path):
+    perfect = with_captions(frozen, frozen.img[torch.from_numpy(frozen.gt)], tmp_path / "perfect")
     with pytest.raises(UserError, match="every caption succeeds here"):
         studies.make_study(perfect, {}, tune=False, seed=0)
 
@@ -64,9 +70,9 @@ def test_categories_are_dealt_in_the_labels_proportion(frozen):
 
 
 @pytest.mark.parametrize("tune", [False, True])
-def test_where_every_caption_fails_the_message_says_so(frozen, tune):
+def test_where_every_caption_fails_the_message_says_so(frozen, tmp_path, tune):
     wrong = np.roll(frozen.img.numpy(), 1, axis=0)[frozen.gt]
-    failing = cache.Cache(frozen.img, torch.from_numpy(wrong), frozen.meta, frozen.meta_file)
+    failing = with_captions(frozen, torch.from_numpy(wrong), tmp_path / "failing")
     where = "on the half of the images" if tune else "here"
     with pytest.raises(UserError, match=f"every caption fails {where}"):
         studies.make_study(failing, {}, tune=tune, seed=0)

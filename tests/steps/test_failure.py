@@ -69,6 +69,20 @@ def csv_rows(path: Path) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
+def test_without_torch_it_writes_the_same_bytes(frozen, written, tmp_path):
+    """From the ranks that step 1 froze; where an earlier version left none, one line says what to do."""
+    again = running.apart("failure.py", *options_for(frozen, tmp_path / "out"), without=("torch",))
+    assert (again.status, again.err) == (0, "")
+    assert contents(tmp_path / "out") == contents(written)
+    earlier = Path(shutil.copytree(frozen.meta_file.parent, tmp_path / "earlier"))
+    for path in earlier.glob("ranks_*"):
+        path.unlink()
+    options = options_for(frozen, tmp_path / "other", cache_dir=earlier)
+    status, _, error = running.apart("failure.py", *options, without=("torch",))
+    assert status == 1 and error.count("\n") == 1 and not (tmp_path / "other").exists()
+    assert "needs a package that is not installed here (torch): run `python main.py" in error
+
+
 # ---- settings ----
 
 

@@ -59,6 +59,8 @@ def test_a_run_freezes_evaluates_and_names_the_next_step(run_script, options, tm
     assert sorted(bytes_of(tmp_path / "cache")) == [
         "img_12_tiny-clip.pt",
         "meta_12_tiny-clip.json",
+        "ranks_12_tiny-clip.json",
+        "ranks_12_tiny-clip.npz",
         "txt_12_tiny-clip.pt",
     ]
     found = cache.load(meta.find(tmp_path / "cache"))
@@ -279,6 +281,8 @@ def test_the_bundled_sample_is_said_and_named_folders_are_kept(sample_run):
     assert sorted(path.name for path in folder.glob("*_540_clip.*")) == [
         "img_540_clip.pt",
         "meta_540_clip.json",
+        "ranks_540_clip.json",
+        "ranks_540_clip.npz",
         "txt_540_clip.pt",
     ]
     assert meta.read(meta.find(folder)).bundled_sample is True
