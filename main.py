@@ -4,7 +4,8 @@ Run:    python main.py
         python main.py --download True                  (fetches COCO first, once)
         torchrun --nproc-per-node 4 main.py             (a process for each of 4 GPUs)
 Reads:  data/val2017/ and data/annotations/captions_val2017.json (data/README.md says where to get them),
-        or the bundled sample in data/sample/ as long as there is no data/val2017/
+        or the bundled sample in data/sample/ as long as there is no data/val2017/; with EMBEDDINGS_DIR
+        images.npy, captions.npy and rows.json, vectors that were made elsewhere
 Writes: cache/ (frozen embeddings, what their rows are, and their ranks), final_results/baseline.json
 Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: some minutes on a GPU, about a
         quarter of an hour on a laptop; a run that was stopped continues where it was. Later runs only load.
@@ -17,7 +18,17 @@ import numpy as np
 from common import records, say
 from common.commands import command
 from common.errors import SettingError, list_rows, reported
-from common.retrieval import cache, coco, download, encoder, evaluation, freezing, frozen_ranks, meta
+from common.retrieval import (
+    cache,
+    coco,
+    download,
+    encoder,
+    evaluation,
+    freezing,
+    frozen_ranks,
+    imported,
+    meta,
+)
 from common.retrieval.distributed import Team, together
 from common.retrieval.evaluation import Baseline, Comparison, Measures
 from common.retrieval.freezing import Data, Frozen, Wanted
@@ -30,6 +41,7 @@ CAPTIONS_PER_IMAGE: int = 5  # captions of each image, the first ones by annotat
 SEED: int = 42  # of the sample; later steps take it from the cache
 IMAGE_DIR: str = "data/val2017"  # folder of the images
 ANNOTATION_FILE: str = "data/annotations/captions_val2017.json"  # COCO captions JSON
+EMBEDDINGS_DIR: str | None = None  # vectors made elsewhere, in the model's place (README)
 STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings
 RESULT_DIR: str = "final_results"  # baseline.json
@@ -53,6 +65,7 @@ def check_settings(settings: Settings) -> None:
     at_least(2, NUM_IMAGES=settings.NUM_IMAGES)  # out of a single image any caption retrieves its own
     at_least(1, CAPTIONS_PER_IMAGE=settings.CAPTIONS_PER_IMAGE, BATCH_SIZE=settings.BATCH_SIZE)
     encoder.check_names(settings.DEVICE, settings.DTYPE)
+    imported.check(settings.EMBEDDINGS_DIR)
     # The archive holds COCO's own files: one of another name would still be missing once all is fetched.
     if settings.DOWNLOAD and settings.ANNOTATION_FILE.name != download.VAL_CAPTIONS:
         raise SettingError(
@@ -192,13 +205,14 @@ def main(team: Team) -> None:
     if settings.DOWNLOAD:
         with team.leader_first():
             fetch(settings.IMAGE_DIR, settings.ANNOTATION_FILE.parent)
-    data = choose_data(settings)
+    data = choose_data(settings)._replace(embeddings_dir=settings.EMBEDDINGS_DIR)
     captions, per_image = coco.read_captions(data.annotation_file), settings.CAPTIONS_PER_IMAGE
     sample = coco.sample(captions, settings.NUM_IMAGES, per_image, settings.SEED)
     say_data(data, sample, settings)
 
     wanted = Wanted(settings.SEED, per_image, settings.DTYPE, settings.DEVICE, settings.BATCH_SIZE)
-    frozen = freezing.freeze(data, sample, wanted, team, tell=print)
+    freeze = imported.freeze if data.embeddings_dir else freezing.freeze
+    frozen = freeze(data, sample, wanted, team, tell=print)
     say_frozen(frozen)
     found = evaluate(cache.load(frozen.meta_file), settings.DEVICE, team)
     say_result(found)

@@ -90,6 +90,17 @@ def sample_study(sample_measured, tmp_path_factory, made) -> folders.Folders:
     )
 
 
+# ---- 600 photographs, vectors made elsewhere ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def imported_study(coco_dir, tmp_path_factory) -> folders.Folders:
+    """A study of the 600 photographs from their vectors' own files, all steps. Not to be changed."""
+    from tests.support import imported_study
+
+    return imported_study.whole(coco_dir, tmp_path_factory.mktemp("imported"))
+
+
 # ---- small datasets ----------------------------------------------------------------------------------------
 
 

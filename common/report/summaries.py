@@ -144,6 +144,8 @@ def _of_cache(sources: Sources) -> dict[str, object]:
     made, captions = sources.baseline.made_with, sources.baseline.text_to_image
     return {
         "model": made.model,
+        "vectors made by": made.maker,
+        "vectors imported from": made.imported_from,
         "revision": made.revision,
         "image processor": made.processor,
         "encoded in": made.dtype,

@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, list[dict]]:
         raise UserError(f"{name} holds no images, only {say.items(len(annotations), 'annotation')}: {NEEDED}")
     if annotations and not any(isinstance(each, dict) and "caption" in each for each in annotations):
         raise UserError(f"{name}: none of its {len(annotations):,} annotations has a `caption`: {NEEDED}")
-    known = {each["id"] for each in images if isinstance(each, dict) and _is_id(each.get("id"))}
+    known = {each["id"] for each in images if isinstance(each, dict) and is_id(each.get("id"))}
     images, problems = _once(images, "image", _image_problem)
     annotations, more = _once(annotations, "annotation", lambda each: _annotation_problem(each, known))
     problems += more if known else []  # without a single id every annotation lacks its own image
@@ -102,7 +102,7 @@ def _once(entries: list, what: str, problem_of) -> tuple[list[dict], list[str]]:
         place = f"{what}s[{number}]"
         if not isinstance(entry, dict):
             problems.append(f"{place} is {_kind(entry)}, not an object")
-        elif not _is_id(entry.get("id")):
+        elif not is_id(entry.get("id")):
             problems.append(f"{place}: `id` is {_value(entry, 'id')}, not a whole number")
         elif entry["id"] in good:
             if good[entry["id"]] != entry:
@@ -115,7 +115,7 @@ def _once(entries: list, what: str, problem_of) -> tuple[list[dict], list[str]]:
 
 
 def _image_problem(image: dict) -> str | None:
-    if problem := _text_problem(image, "file_name"):
+    if problem := text_problem(image, "file_name"):
         return problem
     return None if image["file_name"].strip() else "`file_name` is blank"
 
@@ -123,14 +123,14 @@ def _image_problem(image: dict) -> str | None:
 def _annotation_problem(annotation: dict, known: set[int]) -> str | None:
     """`known`: ids of the file's images."""
     image_id = annotation.get("image_id")
-    if not _is_id(image_id):
+    if not is_id(image_id):
         return f"`image_id` is {_value(annotation, 'image_id')}, not a whole number"
     if image_id not in known:
         return f"no image has the id {image_id}"
-    return _text_problem(annotation, "caption")
+    return text_problem(annotation, "caption")
 
 
-def _text_problem(entry: dict, key: str) -> str | None:
+def text_problem(entry: dict, key: str) -> str | None:
     """What is wrong with a text, or None. NUL and half characters can't be in a file's name or a sheet."""
     text = entry.get(key)
     if not isinstance(text, str):
@@ -144,7 +144,7 @@ def _text_problem(entry: dict, key: str) -> str | None:
     return None
 
 
-def _is_id(value: object) -> bool:
+def is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in IDS
 
 

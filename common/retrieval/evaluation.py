@@ -204,8 +204,9 @@ def limits(found: Baseline) -> list[str]:
         )
     if at_chance(captions):
         most = say.share(most_by_chance(captions))
+        cause = "rows.json in another order" if made.imported_from else "random weights"
         said.append(
-            f"R@1 is at chance: guessing gives up to {most} here. Likely causes: random weights, or images\n"
+            f"R@1 is at chance: guessing gives up to {most} here. Likely causes: {cause}, or images\n"
             "  that do not belong to these captions"
         )
     return said

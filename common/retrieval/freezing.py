@@ -30,6 +30,7 @@ class Data(NamedTuple):
     cache_dir: Path
     result_dir: Path
     bundled_sample: bool  # whether the rendered scenes are used
+    embeddings_dir: Path | None = None  # vectors made elsewhere, in the model's place: see imported.py
 
 
 class Wanted(NamedTuple):
@@ -84,7 +85,7 @@ SETTINGS = {
     "seed": "SEED",
     "num_images": "number of images",
     "captions_per_image": "CAPTIONS_PER_IMAGE",
-    "revision": "revision of the model",
+    "revision": "revision of the model or its vectors",
     "processor": "image processor",
     "dtype": "DTYPE",
 }
@@ -108,7 +109,7 @@ def freeze(
     stem = meta.stem(len(sample.image_ids), name)
     meta_file = data.cache_dir / f"meta_{stem}.json"
     refuse_other_baseline(data.result_dir / evaluation.BASELINE, meta_file)
-    with _alone_in(data.cache_dir, stem, team, tell):
+    with alone_in(data.cache_dir, stem, team, tell):
         # Only the leader looks: a name looked up too early stays missing for a while on a network's disk.
         there = team.gather(team.leads and meta_file.is_file())[0]
         with team.leader_first():  # it fetches the model, the others find it
@@ -319,7 +320,7 @@ def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
 
 
 @contextlib.contextmanager
-def _alone_in(cache_dir: Path, stem: str, team: Team, tell: Callable[[str], None]) -> Iterator[None]:
+def alone_in(cache_dir: Path, stem: str, team: Team, tell: Callable[[str], None]) -> Iterator[None]:
     """Let no other run make this cache meanwhile. Of a run's processes the leader holds the lock for all."""
     waiting = "Another run makes this cache; waiting for it ..."
     lock = cache.locked(cache_dir, stem, lambda: tell(waiting)) if team.leads else contextlib.nullcontext()

@@ -40,8 +40,10 @@ class Fingerprints(Record):
 class Making(Record, kw_only=True):
     """How a cache was made: everything in its meta file but its rows."""
 
-    model: str  # the hub's name, or a folder's own
+    model: str  # the hub's name, a folder's own, or what rows.json says of vectors made elsewhere
     model_source: str | None = None  # where later steps find it again: its folder, or the hub's name
+    maker: str | None = None  # of vectors that were made elsewhere, as their rows.json says
+    imported_from: str | None = None  # folder of vectors that were made elsewhere; None: step 1 encoded
     seed: int  # of the sample
     num_images: int  # that were sampled
     captions_per_image: int  # the most of one image

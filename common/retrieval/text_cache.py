@@ -81,6 +81,11 @@ class TextCache:
     def find(self) -> models.Source:
         """The model's files. Raises NoModel where they were not found, UserError for another model's."""
         content = self.frozen.meta
+        if content.imported_from and self.model_dir is None:
+            raise NoModel(
+                f"the vectors of {content.model} were made elsewhere (EMBEDDINGS_DIR), without its text "
+                "tower: set MODEL_DIR to a folder that transformers can load the same model from"
+            )
         named = str(self.model_dir or content.model_source or content.model)
         if self.model_dir is None and Path(named).is_absolute() and not Path(named).is_dir():
             source = None  # step 1's folder has gone since
@@ -91,7 +96,8 @@ class TextCache:
                 f"the cache's model {content.model} was not found on this machine: "
                 "set MODEL_DIR to its folder, or fetch it as step 1 did"
             )
-        if source.revision != content.revision:
+        # Of imported vectors the revision says nothing of a model: that captions come out the same decides.
+        if source.revision != content.revision and not content.imported_from:
             raise UserError(
                 f"{shown(source.folder)} holds revision {source.revision[:12]} of the model, the cache was "
                 f"made with {str(content.revision)[:12]}: set MODEL_DIR to the folder that step 1 used"
@@ -108,14 +114,16 @@ class TextCache:
     def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
         if self._towers is None:
-            captions = self.frozen.meta.captions[:PROBES]
-            towers = encoder.load(self.find(), self.device, self.frozen.meta.dtype, [], captions)
+            content = self.frozen.meta
+            captions = content.captions[:PROBES]
+            dtype = "float32" if content.imported_from else content.dtype  # theirs is that of their files
+            towers = encoder.load(self.find(), self.device, dtype, [], captions)
             rows = towers.encode_texts(captions, BATCH)
             least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
             if not least >= LEAST_COSINE:
                 raise UserError(
-                    "the model encodes the cache's own captions differently than step 1 did "
-                    f"(cosine {least:.4f}): set MODEL_DIR to the folder that step 1 used"
+                    "the model encodes the cache's own captions differently than they are in it "
+                    f"(cosine {least:.4f}): set MODEL_DIR to the folder of the model that made it"
                 )
             self._towers = towers
         return self._towers

@@ -71,8 +71,8 @@ def read_bank(coco_dir: Path) -> tuple[torch.Tensor, list[str], list[int]]:
     return torch.nn.functional.normalize(bank, dim=1), rows["bank_captions"], rows["bank_image_ids"]
 
 
-def write_bank(coco_dir: Path, path: Path) -> Path:
-    """Write that bank as a file of encoded captions for the cache of `write_cache`."""
+def write_bank(coco_dir: Path, path: Path, model: str = "dual-encoder-600", revision: str = "1") -> Path:
+    """Write that bank as a file of encoded captions for a cache, by default that of `write_cache`."""
     rows, texts, image_ids = read_bank(coco_dir)
     captions = coco_dir / "annotations" / "captions_val2017.json"
     annotations = json.loads(captions.read_text(encoding="utf-8"))["annotations"]
@@ -88,7 +88,7 @@ def write_bank(coco_dir: Path, path: Path) -> Path:
         ),
         image_ids=np.array(image_ids),
         captions=np.array(texts),
-        model=np.array("dual-encoder-600"),
-        revision=np.array("1"),
+        model=np.array(model),
+        revision=np.array(revision),
     )
     return path
