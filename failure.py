@@ -3,7 +3,7 @@
 Run:    python failure.py
 Reads:  cache/ (what step 1 froze: rows and their ranks) and the photographs that it was made from
 Writes: failure_analysis/: failure_samples.csv, assign_*.csv and .xlsx, vis_*/ (pictures), annotate_*.html
-        (a page for each annotator), manifest.json
+        (a page for each annotator), manifest.json; with EXPORT_TASK label_task.jsonl alone
 Takes:  half a minute on a laptop
 """
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common import say
+from common import records, say
 from common.annotation import folder, material, page
 from common.commands import command
-from common.errors import SettingError, reported
-from common.labels import drawing, sheets
+from common.errors import SettingError, UserError, reported
+from common.labels import drawing, label_task, manifest, model_labels, sheets
 from common.labels.drawing import Failure
 from common.labels.manifest import Design
 from common.labels.taxonomy import LANGUAGES
@@ -33,6 +33,7 @@ BACKUP_SIZE: int = 40  # further failures, to replace damaged items
 ANNOTATORS: list[str] = ["A", "B", "C"]  # short names of letters and digits
 SEED: int | None = None  # of the draw; None means the cache's
 LANGUAGE: str = "en"  # of pages and pictures: en, zh
+EXPORT_TASK: bool = False  # True: write all failures for a model to label, draw nothing, leave sheets alone
 STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
 FAILURE_DIR: str = "failure_analysis"  # everything that this step writes
@@ -99,6 +100,28 @@ def describe(parts: dict[str, list[int]], found: Ranks, content: Meta) -> list[F
     return failures
 
 
+def export_task(target: Path, meta_file: Path, content: Meta, photographs: Path) -> None:
+    """Write what a vision-language model needs to label every failure, in the order of the folder's draw.
+
+    Raises UserError where nothing was drawn from this cache: a model's labels count next to people's alone.
+    """
+    made = manifest.read_or_none(target)
+    if made is None or made.fingerprint != content.fingerprint:
+        raise UserError(
+            f"{shown(target)}/ holds no failures that were drawn from {shown(meta_file)}: run "
+            "`python failure.py` first, or name the draw's folder with `--failure-dir <folder>`"
+        )
+    found = frozen_ranks.of(meta_file, content)
+    order = drawing.draw(np.flatnonzero(found.rank > 1), content.caption_ids, made.settings.SEED)
+    every = describe({"all": order}, found, content)
+    label_task.write(target / label_task.NAME, every, photographs, content.fingerprint)
+    n, drawn = say.items(len(every), "failure"), sum(made.drawn.values())
+    print(f"Wrote {shown(target / label_task.NAME)}: the prompt, then {n} in the order of the draw")
+    print(f"Next: let a model label all, or more than the first {say.number(drawn)}; put its answers")
+    print(f"      ({model_labels.NAME}, {model_labels.NOTE}) into {shown(target)}/, then")
+    print(f"      {command('merge_assignments.py')}")
+
+
 def say_draw(meta_file: Path, content: Meta, n_failures: int, drawn: list[Failure], design: Design) -> None:
     """What was read, the headline number, and what was drawn."""
     images, n = say.items(len(content.file_names), "image"), len(content.captions)
@@ -140,12 +163,15 @@ def main() -> None:
     # What would stop the run at its end is looked at first: other photographs, and work that people did.
     target = meta.own_folder(settings.FAILURE_DIR, content)
     photographs = material.find_photographs(settings.IMAGE_DIR, content)
+    if settings.EXPORT_TASK:
+        return export_task(target, meta_file, content, photographs)
     folder.refuse_filled(target, content.captions)
 
     # Every caption whose own image does not come first, in an order that only the seed and each caption's own
     # id decide: a borderline failure more or less, on another machine, leaves the rest of the sample alone.
     seed = content.seed if settings.SEED is None else settings.SEED
-    design = Design(**settings.but(SEED=seed).values())
+    used = settings.but(SEED=seed).values()
+    design = Design(**{name: used[name] for name in records.names(Design)})
     found = frozen_ranks.of(meta_file, content)
     failures = np.flatnonzero(found.rank > 1)
     parts = drawing.deal(drawing.draw(failures, content.caption_ids, seed), design)

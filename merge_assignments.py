@@ -19,12 +19,14 @@ from common.errors import UserError, list_rows, reported
 from common.labels import (
     adjudication,
     agreement,
+    assisted,
     drawn,
     findings,
     gaps,
     handed_in,
     levels,
     merged,
+    model_labels,
     ratings,
     sensitivity,
     share_lines,
@@ -61,6 +63,7 @@ class Merge(NamedTuple):
     measured: levels.Measured  # agreement at each level
     what_if: list[sensitivity.Row]  # shares if raters err as the overlap suggests
     raters: list[Rater]
+    assisted: assisted.Compared | None  # shares that a model's labels help to estimate, if there are any
 
 
 def merge(given: HandIn, rounds: int, seed: int) -> Merge:
@@ -77,11 +80,13 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
     basis = shares.Basis(items, lacks, given.folder.population)
     distribution = shares.of_categories(basis)
     counted = {row.category: row.share.share for row in distribution if row.over == shares.ALL}
+    model = given.model.labels
     return Merge(
         *(labels, items, waiting, lacks, distribution, shares.of_ambiguous(basis)),
         levels.measure(labels, rounds, seed),
         sensitivity.of(labels, counted, agreement.Redraws(rounds, [seed])),
         handed_in.raters(given, labels),
+        assisted.compare(items, distribution, model, rounds, seed) if model and items else None,
     )
 
 
@@ -100,28 +105,19 @@ def tables(given: HandIn, result: Merge) -> dict[str, Table]:
         "raters.csv": handed_in.table(result.raters),
         "problems.csv": Table(findings.COLUMNS, [problem.cells() for problem in given.problems]),
         adjudication.NAME: adjudication.table(result.waiting, decided.filled, labels, folder),
-    }
+    } | (assisted.tables(result.assisted) if result.assisted else {})
 
 
 def report(given: HandIn, result: Merge, settings: merged.Settings) -> merged.Report:
     """agreement.json: the coefficients, and all that went into this result."""
-    inputs = {
-        sheet.file: merged.Input(
-            sha256=files.file_fingerprint(given.folder.path / sheet.file),
-            rater=sheet.rater,
-            read_as=sheet.form,
-            rows=len(sheet.rows),
-            labelled=len(sheet.labeled),
-        )
-        for sheet in given.sheets
-    }
     return merged.Report(
         settings=settings,
         checked_against=given.folder.sources,
-        inputs=inputs,
+        inputs=merged.inputs(given),
         versions=files.versions("numpy"),
         items=len(result.items),
         agreement=result.measured,
+        model=merged.model_input(given.model.labels),
         **result.gaps._asdict(),
     )
 
@@ -131,9 +127,7 @@ def say_findings(given: HandIn, strict: bool) -> None:
 
     Raises UserError with every problem in it, since each is a row that a person has to look at.
     """
-    n_rows = {sheet.file: len(sheet.rows) for sheet in given.sheets}
-    problems = findings.describe(given.problems, n_rows)
-    notes = findings.describe(given.notes, n_rows)
+    problems, notes = (findings.describe(found, given.n_rows) for found in (given.problems, given.notes))
     if problems and strict:
         raise UserError(
             f"{shown(given.folder.path)}/ has problems, {say.number(len(problems))} in all; nothing was "
@@ -167,29 +161,21 @@ def say_who(given: HandIn, raters: list[Rater]) -> None:
 
 
 def say_shares(result: Merge) -> None:
-    """How frequent each category is, what that is about, and what it would be if annotators err."""
+    """How frequent each category is, what that is about, what it would be if annotators err; agreement."""
     print(share_lines.heading(result.distribution, result.gaps))
     lines = share_lines.table(result.distribution, result.gaps)
     lines += share_lines.about(result.ambiguous, result.gaps)
     for line in lines + sensitivity.sentences(result.what_if):
         print(f"  {line}".rstrip())
+    print(*levels.sentences(result.measured), sep="\n")
 
 
-def say_agreement(measured: levels.Measured) -> None:
-    """The agreement on the categories, in one line."""
-    # The first three are over all raters with any number of ratings; the files have all, with cautions.
-    percent, alpha, ac1 = measured[levels.CATEGORY][:3]
-    if percent.value is None:
-        print(f"Agreement: none to measure, {percent.caution}")
-        return
-    named = (("percent", percent), ("alpha", alpha), ("AC1", ac1))
-    values = ", ".join(f"{name} {estimate}" for name, estimate in named)
-    which = say.items(len(CATEGORY_NAMES), "category", "categories")
-    print(f"Agreement of {percent.raters} on {say.items(percent.n_items, 'item')} ({which}): {values}")
-    if alpha.value is not None and alpha.value >= agreement.RELIABLE:
-        print(f"  Alpha is {agreement.judged(alpha.value)}")
-    if alpha.caution:
-        print(f"  Caution: {alpha.caution}")
+def say_assisted(compared: assisted.Compared | None, reading: model_labels.Reading) -> None:
+    """What a model's labels add, or that they were left out."""
+    if compared and reading.labels:
+        print(*assisted.sentences(compared, reading.labels), sep="\n")
+    elif reading.rows:
+        print(f"{model_labels.NAME} is left out whole: what is left of it would be no random sample")
 
 
 def say_written(folder: Path, names: list[str], waiting: int) -> None:
@@ -218,11 +204,14 @@ def main() -> None:
     written = tables(given, result)
     for name, table in written.items():
         files.write_csv(folder.path / name, table.columns, table.rows)
+    # Of a model whose labels are gone, nothing may contradict this merge.
+    for name in set(assisted.FILES) - written.keys():
+        (folder.path / name).unlink(missing_ok=True)
     records.write(folder.path / merged.REPORT, report(given, result, merged.Settings(**used.values())))
 
     say_who(given, result.raters)
     say_shares(result)
-    say_agreement(result.measured)
+    say_assisted(result.assisted, given.model)
     say_written(folder.path, [*written, merged.REPORT], len(result.waiting))
 
 

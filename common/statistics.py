@@ -32,11 +32,12 @@ def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
     return (0.0 if share == 0 else center - half, 1.0 if share == 1 else center + half)
 
 
-def wilson_of_finite(successes: float, n: int, population: int, z: float = Z) -> tuple[float, float]:
+def wilson_of_finite(successes: float, n: float, population: int, z: float = Z) -> tuple[float, float]:
     """95 % interval of a share among `population` items, n of which were drawn without replacement.
 
     Wilson's interval at the sample size that gives the variance of such a draw, P (1 - P) / n times
     (N - n) / (N - 1) (Cochran 1977, eq. 3.8): n (N - 1) / (N - n). Once all are drawn the share is known.
+    n may be an effective sample size, as for `wilson`.
     """
     share = successes / n
     if n >= population:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from common import files, say
 from common.errors import UserError
-from common.labels import adjudication, file_names, ratings, sheet_reader, whose
+from common.labels import adjudication, file_names, model_labels, ratings, sheet_reader, whose
 from common.labels.adjudication import Adjudicated
 from common.labels.drawn import SAMPLES, Folder
 from common.labels.findings import Finding
@@ -38,6 +38,13 @@ class HandIn(NamedTuple):
     ratings: list[Rating]
     adjudicated: Adjudicated
     findings: list[Finding]
+    model: model_labels.Reading  # a model's labels, which count for nothing here
+
+    @property
+    def n_rows(self) -> dict[str, int]:
+        """File -> its rows, of every file that findings may be about row by row."""
+        further = {adjudication.NAME: len(self.adjudicated.filled), model_labels.NAME: self.model.rows}
+        return {sheet.file: len(sheet.rows) for sheet in self.sheets} | further
 
     @property
     def problems(self) -> list[Finding]:
@@ -65,15 +72,16 @@ class Rater(NamedTuple):
 
 
 def read(folder: Folder) -> HandIn:
-    """Every sheet of the folder and adjudicate.csv, with all that is wrong or odd about them.
+    """Every sheet of the folder, adjudicate.csv, a model's labels, and all that is wrong or odd about them.
 
     Raises UserError where there is no sheet, or where adjudicate.csv can't be read.
     """
     sheets, unread, folder = read_sheets(folder)
     folder, replaced = with_retrieved(folder, sheets), superseded(sheets)
     rated, odd = rate_rows(sheets, replaced, folder)
-    adjudicated = adjudication.read(folder)
-    return HandIn(folder, sheets, replaced, rated, adjudicated, [*unread, *odd, *adjudicated.findings])
+    adjudicated, model = adjudication.read(folder), model_labels.read(folder)
+    findings = [*unread, *odd, *adjudicated.findings, *model.findings]
+    return HandIn(folder, sheets, replaced, rated, adjudicated, findings, model)
 
 
 def read_sheets(folder: Folder) -> tuple[list[HandedIn], list[Finding], Folder]:

@@ -88,6 +88,21 @@ def coefficients(measured: Measured) -> Table:
     return Table(["level", *records.names(Estimate)], rows)
 
 
+def sentences(measured: Measured) -> list[str]:
+    """The agreement on the categories as lines to read."""
+    # The first three are over all raters with any number of ratings; the files have all, with cautions.
+    percent, alpha, ac1 = measured[CATEGORY][:3]
+    if percent.value is None:
+        return [f"Agreement: none to measure, {percent.caution}"]
+    named = (("percent", percent), ("alpha", alpha), ("AC1", ac1))
+    values = ", ".join(f"{name} {estimate}" for name, estimate in named)
+    which = say.items(len(CATEGORY_NAMES), "category", "categories")
+    lines = [f"Agreement of {percent.raters} on {say.items(percent.n_items, 'item')} ({which}): {values}"]
+    if alpha.value is not None and alpha.value >= agreement.RELIABLE:
+        lines.append(f"  Alpha is {agreement.judged(alpha.value)}")
+    return lines + ([f"  Caution: {alpha.caution}"] if alpha.caution else [])
+
+
 def disagreements(labels: Labels, items: list[Item], folder: Folder) -> Table:
     """disagreements.csv: items on which two raters differ, and what became of them.
 

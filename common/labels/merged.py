@@ -12,6 +12,8 @@ from common.labels import same_caption, sheet_reader, sheets
 from common.labels.agreement import Estimate
 from common.labels.decisions import Item
 from common.labels.drawn import Folder
+from common.labels.handed_in import HandIn
+from common.labels.model_labels import ModelLabels
 from common.labels.ratings import Rating
 from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
 from common.records import Record
@@ -71,6 +73,17 @@ class Input(Record):
     labelled: int  # rows that hold a label
 
 
+class ModelInput(Record):
+    """A model's labels, which no rating and no coefficient here knows of."""
+
+    model: str  # this and the next two as model_labels.json says
+    prompt: str
+    date: str
+    sha256: str  # of model_labels.csv
+    labelled: int  # failures
+    same_prompt: bool  # whether the prompt is label_task.jsonl's own
+
+
 class Report(Record):
     """agreement.json: how far raters agree, and all that went into the merge."""
 
@@ -86,6 +99,29 @@ class Report(Record):
     missing: int | None = None  # of them with no label that counts and none that waits
     left_out: int | None = None  # of the missing ones with a row that STRICT = False left out
     backups: int | None = None  # backup items that have a label
+    model: ModelInput | None = None  # None: no model labeled
+
+
+def inputs(given: HandIn) -> dict[str, Input]:
+    """What each sheet held, by its name."""
+    return {
+        sheet.file: Input(
+            sha256=files.file_fingerprint(given.folder.path / sheet.file),
+            rater=sheet.rater,
+            read_as=sheet.form,
+            rows=len(sheet.rows),
+            labelled=len(sheet.labeled),
+        )
+        for sheet in given.sheets
+    }
+
+
+def model_input(model: ModelLabels | None) -> ModelInput | None:
+    """Where a model's labels come from."""
+    if model is None:
+        return None
+    note = records.plain(model.note)
+    return ModelInput(**note, sha256=model.sha256, labelled=len(model.choices), same_prompt=model.same_prompt)
 
 
 def clean(items: list[Item], folder: Folder) -> sheets.Table:

@@ -31,6 +31,7 @@ class Known(NamedTuple):
     predicted: Mapping[int, int]  # image row of the retrieved image; may lack some captions
     drawn: frozenset[int] | None  # those that may be labeled; None: all
     last: int  # the largest idx
+    among: str = "the drawn failures (failure_samples.csv)"  # what those are that may be labeled, in words
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _identity(rating: Rating, known: Known) -> list[Finding]:
     if idx > known.last:
         return [_finding(rating, "idx", f"is out of range (0 to {known.last})")]
     if idx not in known.captions or (known.drawn is not None and idx not in known.drawn):
-        return [_finding(rating, "idx", "is not among the drawn failures (failure_samples.csv)")]
+        return [_finding(rating, "idx", f"is not among {known.among}")]
     positive = cells.get("gt_img_idx", "")
     same_positive = sheet_reader.whole_number(positive) == known.positives[idx]
     same = same_caption.compare(cells["caption"], known.captions[idx])
