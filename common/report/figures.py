@@ -8,11 +8,26 @@ import io
 from collections.abc import Callable
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from common.report import fix_figures
-from common.report.plots import FILL, HATCH, INK, PALE, SOFT, STYLE, WIDTH, Rows, axes_of, grid, name_rows
+from common.report.plots import (
+    FILL,
+    HATCH,
+    INK,
+    PALE,
+    ROW,
+    SOFT,
+    STYLE,
+    WIDTH,
+    Rows,
+    axes_of,
+    grid,
+    legend,
+    name_rows,
+)
 
 # Nothing that says when or with what a file was made: two runs give the same bytes.
 METADATA = {
@@ -44,8 +59,13 @@ def _whole(n: str) -> str:
 
 def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure:
     """Horizontal bars of shares in percent, with intervals and counts."""
-    figure, axes = axes_of(len(rows))
+    assisted = bool(rows[0].get("assisted"))
+    figure, axes = axes_of(len(rows), row=ROW * (1.5 if assisted else 1))
+    if assisted:
+        legend(figure, [("D", "white", INK, f"assisted by {rows[0]['model_name']}")])
     for at, row in enumerate(rows):
+        if assisted:
+            _assisted(axes, row, at + 0.4)
         share, low, high = (100 * float(row[key]) for key in ("share", "low", "high"))
         face = "white" if hatched[at] else PALE
         axes.barh(at, share, 0.66, color=face, edgecolor=INK, linewidth=0.7, hatch=HATCH * hatched[at])
@@ -56,15 +76,25 @@ def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure
         )
     name_rows(axes, names)
     # Room on the right for the longest count.
-    axes.set_xlim(0, 1.22 * max(_numbers(rows, "high", 100)))
+    ends = [float(row.get("assisted_high") or row["high"]) for row in rows]
+    axes.set_xlim(0, max(1.22 * max(_numbers(rows, "high", 100)), 105 * max(ends)))
+    if assisted:
+        axes.set_ylim(len(rows) - 0.3, -0.5)  # room for the last row's second marker
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     provisional = "\n(provisional)" if rows[0]["status"].startswith("provisional") else ""
     axes.set_xlabel(f"share of the labeled failures, %, with 95 % interval{provisional}")
     return figure
 
 
+def _assisted(axes: Axes, row: dict[str, str], at: float) -> None:
+    """The share that a model helped to estimate, under people's own."""
+    share, low, high = (100 * float(row[f"assisted{end}"]) for end in ("", "_low", "_high"))
+    axes.plot([low, high], [at, at], color=SOFT, linewidth=0.9, solid_capstyle="butt")
+    axes.plot(share, at, "D", markerfacecolor="white", markeredgecolor=INK, markersize=3, markeredgewidth=0.7)
+
+
 def category_distribution(rows: Rows) -> Figure:
-    """Columns category, n, share, low, high."""
+    """Columns category, n, share, low, high; with a model's help also assisted, its ends and model_name."""
     names = [row["category"] for row in rows]
     return _bars_of_shares(rows, names, [name == "Ambiguous" for name in names])
 

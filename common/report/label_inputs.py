@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from common import files
+from common import files, records
 from common.errors import UserError
-from common.labels import levels, merged, shares, sheet_reader, sheets
+from common.labels import assisted, levels, merged, shares, sheet_reader, sheets
 from common.labels.agreement import Estimate
 from common.labels.merged import Labeled
 from common.labels.shares import CategoryShare, LabelShare, Share
@@ -77,6 +77,8 @@ class Labels(NamedTuple):
     confusion: list[Pair]
     raters: list[Rater]
     assumed: list[Assumed]
+    assisted: list[dict[str, str]] = []  # rows of assisted_shares.csv; none where no model labeled
+    model_agreement: list[dict[str, str]] = []  # of people and the model: level, and the fields of Estimate
 
     def of(self, category: str) -> list[Failure]:
         """The failures of one category, in the order of the draw."""
@@ -129,14 +131,32 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
         ],
         raters=[Rater(row["rater"], int(row["labelled"]), int(row["missing"])) for row in raters],
         assumed=_assumed(folder),
+        **read_model(folder, len(labels)),
     )
+
+
+def read_model(folder: Path, n: int) -> dict[str, list[dict[str, str]]]:
+    """What step 4 wrote of a model's labels next to n of people's: the fields of Labels, empty without one.
+
+    Raises UserError where it is about other labels of people.
+    """
+    rows = _optional(folder / assisted.NAME, assisted.Row._fields)
+    if any(row["n"] != str(n) for row in rows):
+        raise UserError(
+            f"{shown(folder / assisted.NAME)} is about other labels than {merged.CLEAN} holds: {merged.AGAIN}"
+        )
+    coefficients = _optional(folder / assisted.AGREEMENT, ("level", *records.names(Estimate)))
+    return {"assisted": rows, "model_agreement": coefficients}
+
+
+def _optional(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Cells of a table that not every study has; none where it was not found."""
+    return _table(path, columns) if path.is_file() else []
 
 
 def _assumed(folder: Path) -> list[Assumed]:
     """Step 4's sensitivity to annotators' errors; none where it could not tell, or an earlier version ran."""
-    if not (folder / SENSITIVITY).is_file():
-        return []
-    return [Assumed(**row) for row in _table(folder / SENSITIVITY, Assumed._fields)]
+    return [Assumed(**row) for row in _optional(folder / SENSITIVITY, Assumed._fields)]
 
 
 def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:

@@ -15,6 +15,7 @@ SET_NAMES = {
     SUCCESSES: "successes, a sample",
 }
 LATEX = {"baseline", "failures", "if_right", "sensitivity", "agreement", "agreement_pairs", "net_effects"}
+LATEX |= {"assisted", "model_agreement"}
 LATEX |= {"net_effects_further", "hubness", "matrix", *(f"subset_{name}" for name in SETS)}  # for papers too
 MARKS = Column("Marks", "{marks}", is_text=True)
 OTHER_IMAGES = "95% intervals are for as many other images of this kind, clustered by image"
@@ -31,6 +32,13 @@ def of(csvs: dict[str, Csv]) -> dict[str, Table]:
         found["if_right"] = _if_right(csvs["summary_if_right"])
     if "summary_sensitivity" in csvs:
         found["sensitivity"] = _sensitivity(csvs["summary_sensitivity"])
+    if "summary_assisted" in csvs:
+        found["assisted"] = _assisted(csvs["summary_assisted"])
+    if "summary_model_agreement" in csvs:
+        agreed = csvs["summary_model_agreement"]
+        found["model_agreement"] = _agreement(agreed, "pair")._replace(
+            caption="Agreement of people and a model, apart from the annotators' own", label="model-agreement"
+        )
     if "summary_raters" in csvs:
         found["raters"] = _raters(csvs["summary_raters"])
     if "figures/agreement" in csvs:
@@ -124,6 +132,29 @@ def _sensitivity(csv: Csv) -> Table:
     )
     caption = "If annotators err as their overlap suggests"
     return Table(caption, csv, columns, None, "sensitivity", note)
+
+
+def _assisted(csv: Csv) -> Table:
+    bias = _points("bias_pp", "bias_pp_low", "bias_pp_high")
+    columns = [
+        Column("Category", "{category}"),
+        Column("People alone [95%]", "{people:share} [{people_low:bound}, {people_high:bound}]"),
+        Column("Assisted [95%]", "{assisted:share} [{assisted_low:bound}, {assisted_high:bound}]"),
+        Column("Worth labels of people", "{worth:count}", under="n = {n:count}"),
+        Column("Weight of the model", "{weight:two}"),
+        Column("Model alone", "{model:share}", under="n = {model_n:count}"),
+        Column("Its bias, points [95%]", bias),
+        Column("Kappa", "{kappa:two}"),
+        Column("AC1", "{ac1:two}"),
+    ]
+    note = (
+        "95% intervals are for all failures of these very captions. Assisted: the model's share of all, plus "
+        "how far people differ from it where they looked (difference estimator), so that its errors bias "
+        "nothing. Each category has its own weight, so assisted shares may miss 100%. Kappa and AC1 are of "
+        "people and the model, this category or another. A model's label is no rating and counts nowhere else"
+    )
+    caption = "Shares assisted by {model_name}. Labels: {status}"
+    return Table(caption, csv, columns, None, "assisted", note)
 
 
 def _raters(csv: Csv) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import files, say
-from common.report import cautions, figures, fix_rows, label_rows, study_tables
+from common.report import assisted_rows, cautions, figures, fix_rows, label_rows, study_tables
 from common.report.inputs import Sources
 from common.report.tables import Csv
 from common.results import MEASURES
@@ -78,6 +78,12 @@ SHEETS = {
     "summary_sensitivity": Sheet(
         "What a share would be if annotators err as an assumption says: never in place of the counts."
     ),
+    "summary_assisted": Sheet(
+        "A category: its share by people alone, by a model alone (with its bias in points), and by both, "
+        "with intervals for all failures of these very captions, and what the model's labels are worth.",
+        others=dict.fromkeys(("bias_pp", "bias_pp_low", "bias_pp_high"), FOUR) | {"worth": fixed(1)},
+    ),
+    "summary_model_agreement": Sheet("A coefficient at one level, of people's labels and a model's."),
     "summary_raters": Sheet("An annotator: how many items are labeled and missing."),
     "summary_examples": Sheet("A failure shown in this report."),
     "summary_cautions": Sheet("Something that limits the study."),
@@ -110,8 +116,10 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
             "summary_if_right": label_rows.counted_as_right(labels, sources.recall),
             "summary_agreement": label_rows.agreement(labels),
             "summary_sensitivity": label_rows.assumed(labels),
+            "summary_assisted": assisted_rows.shares(labels),
+            "summary_model_agreement": assisted_rows.agreement(labels),
             "summary_raters": label_rows.raters(labels),
-            "figures/category_distribution": label_rows.shares(labels),
+            "figures/category_distribution": assisted_rows.next_to(label_rows.shares(labels), labels),
             "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
             "figures/gt_rank": label_rows.gt_rank(labels),
             "figures/agreement": label_rows.agreement_overall(labels),

@@ -51,6 +51,7 @@ def ranks(*medians: str) -> list[dict[str, str]]:
     ]
 
 
+ASSISTED = {"assisted": "0.2", "assisted_low": "0.1", "assisted_high": "0.6", "model_name": "tiny-vlm 1.0"}
 MARKS = ["", "extra knowledge", "transductive; estimated from 2,000 of 2,700; tuned", "dealt; tuned"]
 MARKS += ["anecdotal: n = 11", "estimated from 2,000 of 2,700"]
 
@@ -73,6 +74,7 @@ TABLES = {
         shares(CATEGORY_NAMES, [1, 0, 0, 0, 0, 0, 0]),
         shares(CATEGORY_NAMES, [40, 10, 5, 3, 2, 1, 1], "provisional: 35 of 200 without a label"),
         shares(CATEGORY_NAMES, [1200, 900, 300, 300, 200, 60, 40]),
+        [row | ASSISTED for row in shares(CATEGORY_NAMES, [40, 10, 10, 10, 10, 10, 10])],
     ],
     "ambiguous_vs_clear": [shares(["Ambiguous", "Ambiguous (underspecified)", "Clear"], [10, 6, 50])],
     "agreement": [
@@ -164,6 +166,17 @@ def test_bars_are_as_long_as_the_shares():
     assert "provisional" in unsure.get_xlabel()
     # Ambiguous can be recognized without color.
     assert [bool(bar.get_hatch()) for bar in axes.patches] == [True] + 6 * [False]
+
+
+def test_assisted_shares_stand_under_peoples_and_are_named():
+    figure = drawn("category_distribution", TABLES["category_distribution"][-1])
+    (axes,) = figure.axes
+    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
+    assert [line.get_xdata()[0] for line in diamonds] == [20.0] * 7
+    assert [line.get_ydata()[0] for line in diamonds] == [at + 0.4 for at in range(7)]
+    assert axes.get_xlim()[1] >= 60 and axes.get_ylim()[0] > 6.5
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["assisted by tiny-vlm 1.0"]
 
 
 def marks_of(axes) -> list[tuple[str, float]]:
