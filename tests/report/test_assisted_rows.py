@@ -1,4 +1,4 @@
-"""Shares that a model helped to estimate: beside people's in the tables and the figure, and marked."""
+"""Shares that a model helped to estimate: next to people's in the tables and the figure, and marked."""
 
 import pytest
 
@@ -13,6 +13,10 @@ from common.labels.taxonomy import CATEGORY_NAMES
 from common.report import assisted_rows, label_inputs, label_rows, study_tables, summaries, tables
 from tests.support import written_study
 
+BASE = {
+    "summary_provenance": [{"what": "a", "value": "b"}],
+    "summary_baseline": label_rows.baseline(written_study.baseline()),
+}
 COUNTS = {"Ambiguous": 20, "Count": 15, "Object": 5}
 
 
@@ -55,20 +59,12 @@ def test_the_figure_and_the_tables_name_the_model(labels, tmp_path):
         "summary_model_agreement": assisted_rows.agreement(labels),
     }
     assert {row["model_name"] for row in found["figures/category_distribution"]} == {"vlm 2"}
-    csvs = summaries.write(
-        tmp_path, found | {"summary_provenance": [{"what": "a", "value": "b"}]} | baseline()
-    )
+    csvs = summaries.write(tmp_path, found | BASE)
     made = study_tables.of(csvs)
     assert made["assisted"].caption.startswith("Shares assisted by {model_name}")
     text = tables.render(made["assisted"]).latex
     assert "vlm 2" in text and "Assisted" in text
-    assert "people, model" in str(tables.render(made["model_agreement"]).html).replace(
-        "model, people", "people, model"
-    )
-
-
-def baseline() -> dict[str, list[dict]]:
-    return {"summary_baseline": label_rows.baseline(written_study.baseline())}
+    assert "model, people" in str(tables.render(made["model_agreement"]).html)
 
 
 def test_without_a_model_nothing_is_said():
