@@ -36,7 +36,7 @@ __doc__ += "\nMethods, parts joined by +:\n" + "\n".join(f"    {line}" for line 
 # ---- settings ----------------------------------------------------------------------------------------------
 METHODS: list[str] = [  # what to try: one part, or one of each kind joined by +
     *("prompts", "category"),  # templates, general or of the query's category
-    *("nnn", "dn", "is", "dis"),  # corrections of hubs
+    *("nnn", "dn", "is", "dis"),  # corrections of hubs; csls, centre, nnn_gallery can be added
     *("tfidf", "overlap", "words"),  # words for the first candidates
     *("prompts+nnn", "nnn+words", "prompts+nnn+words"),
 ]
@@ -148,7 +148,7 @@ def say_bank(bank: Bank) -> None:
     )
     if not bank.ids_compared:
         print("  their ids are of another numbering, so they were not compared with the queries'")
-    fewer = [name for name, values in recipes.published().items() if (values.get("k") or 0) > size]
+    fewer = [part.name for part in recipes.PARTS if part.learns_from > size]
     if fewer:
         print(f"  fewer than the k of {', '.join(fewer)}, so all of them are taken")
     if bank.transductive:

@@ -25,8 +25,7 @@ def seeds(seed: int) -> list[int]:
 def dealt(correction: Correction, seed: int) -> Correction:
     """A hubness correction with its images exchanged at random: same numbers, other owners."""
     order = torch.from_numpy(np.random.default_rng([DEALT, seed]).permutation(len(correction.off)))
-    active = None if correction.active is None else correction.active[order]
-    return Correction(correction.off[order], active)
+    return correction.exchanged(order)
 
 
 def turned(plain: torch.Tensor, templated: torch.Tensor, queries: np.ndarray, seed: int) -> torch.Tensor:

@@ -53,6 +53,11 @@ class Part:
     grid: tuple[dict, ...] = ()  # what TUNE tries, the published ones among them
 
     @property
+    def learns_from(self) -> int:
+        """How many captions of a bank its published parameters ask for; 0 where any number will do."""
+        return (self.published.get("k") or 0) if BANK in self.needs else 0
+
+    @property
     def note(self) -> PartNote:
         """What the results say of it."""
         return PartNote(
@@ -142,6 +147,33 @@ PARTS = (
         published={"beta": 20.0, "k": 1},
         source="Bogolin et al. 2022",
         grid=tuple({"beta": beta, "k": k} for beta in BETAS for k in (1, 10)),
+    ),
+    Part(
+        "csls",
+        HUBS,
+        "CSLS (Conneau et al.): ranks as NNN does that takes off half of the mean of the highest scores",
+        _of_bank(hubness.nnn),
+        needs=(BANK,),
+        published={"alpha": 0.5, "k": 10},
+        source="Conneau et al. 2018",
+        grid=tuple({"alpha": 0.5, "k": k} for k in (1, 5, 10, 20, 50)),
+    ),
+    Part(
+        "nnn_gallery",
+        HUBS,
+        "NNN without a bank: takes off each image a part of its highest cosines with other images",
+        lambda it, **parameters: hubness.nnn_gallery(it.img, **parameters),
+        published={"alpha": 0.25, "k": 5},
+        source="none published: tried on 600 photographs of COCO",
+        grid=tuple({"alpha": a, "k": k} for a in (0.125, 0.25, 0.5) for k in (1, 5, 16)),
+    ),
+    Part(
+        "centre",
+        HUBS,
+        "centering: takes the mean caption of the bank off the query and the gallery's mean image off each "
+        "image, and brings both back to length 1 (Suzuki et al.)",
+        lambda it: hubness.centre(it.img, it.bank),
+        needs=(BANK,),
     ),
     Part(
         "tfidf",
@@ -251,8 +283,9 @@ def parse(name: str) -> Recipe:
 
 def explained(methods: list[Recipe] | None = None) -> list[str]:
     """A line for each part of some methods (None: for all): its name and what it means, as in the table."""
-    used = PARTS if methods is None else {part for recipe in methods for part in recipe.parts}
-    return [f"{part.name:<8} {part.description}" for part in PARTS if part in used]
+    used = set(PARTS) if methods is None else {part for recipe in methods for part in recipe.parts}
+    width = max([8, *(len(part.name) for part in used)])
+    return [f"{part.name:<{width}} {part.description}" for part in PARTS if part in used]
 
 
 def published() -> dict[str, dict]:

@@ -6,7 +6,9 @@ import scipy.stats
 import torch
 from torch.nn.functional import normalize
 
-from common.fixes import hubness, recipes
+from common.fixes import hubness, recipes, rerank
+from common.retrieval import cache
+from tests.support import coco_600
 
 
 def unit(n: int, dim: int, seed: int, shift: float = 1.0) -> torch.Tensor:
@@ -95,10 +97,71 @@ def test_distribution_normalization_is_nnn_over_the_bank():
     assert torch.equal(ours.argsort(1), published.argsort(1))
 
 
+def test_csls_ranks_as_its_definition():
+    """2 s less the caption's and the image's mean score over ten neighbours in the other modality."""
+    txt, img, bank = (each.numpy().astype(np.float64) for each in matrices(6))
+    plain = txt @ img.T
+    of_texts = np.sort(plain, axis=1)[:, -10:].mean(1)
+    of_images = np.sort(bank @ img.T, axis=0)[-10:].mean(0)
+    published = 2 * plain - of_texts[:, None] - of_images
+    part = recipes.parse("csls").hubs
+    material = recipes.Material(*map(torch.from_numpy, (txt, img)), [], None, torch.from_numpy(bank))
+    ours = part.make(material, **part.published).apply(torch.from_numpy(plain))
+    # 2 x ours and one number a query are the published score.
+    difference = 2 * ours.numpy() - published
+    np.testing.assert_allclose(difference, difference[:, :1].repeat(len(img), 1), atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 5, 49, 500])
+def test_nnn_gallery_leaves_each_image_itself_out(k):
+    _, img, _ = matrices(7)
+    rows = img.numpy().astype(np.float64)
+    expected = []
+    for own in range(len(rows)):
+        others = np.sort(np.delete(rows @ rows[own], own))[::-1]
+        expected.append(0.25 * others[:k].mean())
+    np.testing.assert_allclose(hubness.nnn_gallery(img, 0.25, k).off, expected, atol=1e-14)
+
+
+def test_nnn_gallery_of_one_image_takes_nothing_off():
+    assert hubness.nnn_gallery(unit(1, 24, 0), 0.25, 5).off.tolist() == [0.0]
+
+
+def test_centre_ranks_as_rows_that_were_centered():
+    txt, img, bank = (each.numpy().astype(np.float64) for each in matrices(8))
+    moved_t, moved_v = txt - bank.mean(0), img - img.mean(0)
+    moved_t /= np.linalg.norm(moved_t, axis=1, keepdims=True)
+    moved_v /= np.linalg.norm(moved_v, axis=1, keepdims=True)
+    ours = hubness.centre(*map(torch.from_numpy, (img, bank))).apply(torch.from_numpy(txt @ img.T)).numpy()
+    # The query's own length ranks nothing, and is left out.
+    ratio = ours / (moved_t @ moved_v.T)
+    np.testing.assert_allclose(ratio, ratio[:, :1].repeat(len(img), 1), rtol=1e-7)
+    assert (ratio > 0).all()
+
+
+def test_centre_takes_nothing_from_a_query_but_itself():
+    """Nothing leaks from one query to another: each ranks alone as among others."""
+    txt, img, bank = matrices(9)
+    scores, correction = txt.double() @ img.double().T, hubness.centre(img, bank)
+    assert torch.equal(correction.apply(scores)[3:4], correction.apply(scores[3:4]))
+
+
+@pytest.mark.parametrize(("name", "recall"), [("csls", 29.13), ("nnn_gallery", 27.63), ("centre", 25.30)])
+def test_the_real_embeddings_give_the_known_recall(coco_dir, tmp_path, name, recall):
+    frozen = cache.load(coco_600.write_cache(coco_dir, tmp_path))
+    bank, texts, _ = coco_600.read_bank(coco_dir)
+    material = recipes.Material(frozen.txt, frozen.img, frozen.meta.captions, frozen.gt, bank, texts)
+    method = rerank.Maker(material, 0).make(recipes.parse(name), {})
+    (found,) = rerank.rank([method], np.arange(len(frozen.gt)), frozen.gt)
+    assert 100 * np.mean(found.rank == 1) == pytest.approx(recall, abs=0.05)
+
+
 def test_corrections_depend_on_no_block(monkeypatch):
     _, img, bank = matrices(5)
     whole = hubness.nnn(img, bank, 0.75, 16).off, hubness.dynamic_inverted_softmax(img, bank, 20.0, 1)
+    gallery = hubness.nnn_gallery(img, 0.25, 5).off
     monkeypatch.setattr(hubness, "BLOCK", 7)
+    assert torch.allclose(hubness.nnn_gallery(img, 0.25, 5).off, gallery, atol=1e-14)
     assert torch.allclose(hubness.nnn(img, bank, 0.75, 16).off, whole[0], atol=1e-14)
     assert torch.equal(hubness.dynamic_inverted_softmax(img, bank, 20.0, 1).active, whole[1].active)
 

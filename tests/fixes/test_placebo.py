@@ -23,6 +23,8 @@ def test_a_dealt_correction_keeps_its_numbers_and_their_marks():
     assert torch.equal(placebo.dealt(Correction(off), seed=1).off, dealt.off)
     assert not torch.equal(placebo.dealt(Correction(off), seed=2).off, dealt.off)
     assert placebo.dealt(Correction(off), seed=1).active is None
+    scaled = placebo.dealt(Correction(off, scale=10 * off), seed=1)
+    assert torch.equal(scaled.scale, 10 * scaled.off) and torch.equal(scaled.off, dealt.off)
 
 
 def test_a_turned_caption_is_as_far_away_as_its_template():

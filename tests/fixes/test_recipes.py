@@ -24,6 +24,9 @@ def test_a_method_has_one_name_whatever_the_order(name):
         ("nnn", False, True, False, False, []),
         ("tfidf", False, False, False, False, [None]),
         ("words", False, True, False, True, []),
+        ("csls", False, True, False, False, []),
+        ("nnn_gallery", False, False, False, False, []),
+        ("centre", False, True, False, False, []),
         ("category+dn+words", True, True, True, True, [LABEL]),
         ("category+tfidf", True, False, True, False, [LABEL, DEALT]),
     ],
@@ -80,7 +83,7 @@ def test_a_new_entry_is_known_everywhere(monkeypatch):
     monkeypatch.setattr(recipes, "PARTS", (*recipes.PARTS, toy))
     assert recipes.parse("words+toy").hubs is toy
     assert recipes.published()["toy"] == {"strength": 2.0}
-    with pytest.raises(ValueError, match="more than one of nnn, dn, is, dis, toy"):
+    with pytest.raises(ValueError, match="more than one of nnn, dn, is, dis, csls, nnn_gallery, centre, toy"):
         recipes.parse("nnn+toy")
 
 
@@ -88,3 +91,7 @@ def test_names_are_explained_once_each():
     lines = recipes.explained([recipes.parse("nnn+words"), recipes.parse("nnn"), recipes.parse("prompts")])
     assert [line.split()[0] for line in lines] == ["prompts", "nnn", "words"]
     assert "Nearest Neighbor Normalization" in lines[1]
+    long = recipes.explained([recipes.parse("nnn"), recipes.parse("nnn_gallery")])
+    assert [line.index("N") for line in long] == [12, 12], "a column that the longest name fits in"
+    counts = {part.name: part.learns_from for part in recipes.PARTS}
+    assert (counts["csls"], counts["dn"], counts["nnn_gallery"]) == (10, 0, 0)
