@@ -2,7 +2,7 @@
 
 Run:    python improve_subset.py
 Reads:  cache/, failure_analysis/annotations_clean.csv (labels; without them nothing is measured by category),
-        and a bank of captions of other images, data/annotations/captions_train2017.json
+        and a bank of captions of other images, data/annotations/captions_train2017.json; caches of COMPARE
 Writes: final_results/net_effects.json (the result: a net effect for each method), final_results/cells/ (each
         method on every set of queries, and the ranks of each query); in cache/ the texts it encoded
 Takes:  the bundled sample: some minutes. COCO without a GPU: about half an hour of encoding templates and
@@ -17,7 +17,7 @@ from common import say
 from common.commands import command
 from common.errors import SettingError, UserError, reported
 from common.fixes import bank as banks
-from common.fixes import cells, prompts, recipes, rerank, results, table, tuning
+from common.fixes import cells, compared, prompts, recipes, rerank, results, table, tuning
 from common.fixes import study as studies
 from common.fixes.bank import Bank
 from common.fixes.cells import Cell, Ranker
@@ -54,6 +54,7 @@ DEVICE: str = "auto"  # for encoding texts: auto, cpu, cuda, cuda:1, mps
 BANK_FILE: str = "data/annotations/captions_train2017.json"  # captions JSON, or encoded captions (.npz)
 OTHER_BANK_FILE: str | None = None  # in its place: of another numbering, so that only content is compared
 MODEL_DIR: str | None = None  # folder of the model; None means where step 1 found it
+COMPARE: list[str] = []  # meta_....json of other caches of the same captions: their models as methods
 STUDY_DIR: str | None = None  # folder of one study, with the three below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
 FAILURE_DIR: str = "failure_analysis"  # annotations_clean.csv
@@ -71,7 +72,7 @@ def check(settings: Settings) -> list[Recipe]:
         raise SettingError(f"K_TEMPLATES = {settings.K_TEMPLATES}: there are {prompts.MOST} of each set")
     if not settings.TAU > 0:
         raise SettingError(f"TAU = {settings.TAU}: should be above 0 (0.01 is CLIP's own)")
-    if not settings.METHODS:
+    if not settings.METHODS and not settings.COMPARE:
         names = ", ".join(part.name for part in recipes.PARTS)
         raise SettingError(f"METHODS is empty: name some of {names}, joined by + or alone")
     try:
@@ -116,7 +117,8 @@ def say_study(study: Study) -> None:
 
 def say_parts(wanted: list[Recipe]) -> None:
     """What the names of methods mean, before the first of them is used."""
-    print("Methods, parts joined by +:")
+    if wanted:
+        print("Methods, parts joined by +:")
     for line in recipes.explained(wanted):
         print(f"  {line}")
 
@@ -162,6 +164,13 @@ def say_left_out(skipped: dict[str, str]) -> None:
         print(f"Left out: {names}: {reason}")
 
 
+def say_result(index: Index, study: Study) -> None:
+    """What methods do to the whole set, whether they differ, and what other models do."""
+    n = say.items(len(study.queries), "caption")
+    print(f"\nNet effect on R@1 of all {n}, in points [95% interval over images]:")
+    print("\n".join([*table.lines(index), *table.of_compared(index, study.frozen.meta.model)]))
+
+
 def say_written(folder: Path, index: Index, run: results.Run) -> None:
     """Where the results are, and what comes next."""
     n = say.items(len(index.cells), "method")
@@ -180,6 +189,7 @@ def main() -> None:
     settings = override(globals())
     wanted = check(settings)
     frozen = cache.load(meta.find(settings.CACHE_DIR))
+    others = compared.read(settings.COMPARE, frozen.meta)
     seed = frozen.meta.seed if settings.SEED is None else settings.SEED
     settings = settings.but(SEED=seed)
     labels = merged.read(meta.own_folder(settings.FAILURE_DIR, frozen.meta), frozen.meta.captions)
@@ -200,7 +210,7 @@ def main() -> None:
     skipped = cells.left_out(wanted, study, bank, no_bank, texts)
     say_left_out(skipped)
     chosen = [recipe for recipe in wanted if recipe.name not in skipped]
-    if not chosen:
+    if not chosen and not others:
         raise UserError("No method could be run, so nothing was written: see why above")
     maker = rerank.Maker(cells.material_of(study, bank), seed)
     parameters = tuning.choose_parameters(chosen, study, maker)
@@ -211,10 +221,8 @@ def main() -> None:
     run = results.run_of(study, bank, parameters, settings)
     folder = meta.own_folder(settings.RESULT_DIR, frozen.meta)
     found = run_cells(todo, ranker, run, folder)
-    index = results.write_index(folder, found, skipped, study, run)
-    n = say.items(len(study.queries), "caption")
-    print(f"\nNet effect on R@1 of all {n}, in points [95% interval over images]:")
-    print("\n".join(table.lines(index)))
+    index = results.write_index(folder, results.Found(found, skipped, others), study, run)
+    say_result(index, study)
     say_written(folder, index, run)
 
 

@@ -7,6 +7,7 @@ shares and p-values are between 0 and 1. A mapping by measure has the keys of ME
 
 from typing import NamedTuple
 
+from common.comparisons import Difference, Overlap, Recovered
 from common.records import Record
 
 MEASURES = ("R@1", "R@5", "R@10")
@@ -21,6 +22,8 @@ RANK_COLUMNS = (
     *("sets", "category_of_query", "rank_before", "rank_after"),
     *("rank_placebo", *(f"rank_placebo_{draw}" for draw in range(1, DRAWS))),
 )
+# Of the file of ranks of compared models; a column rank_1, rank_2 ... for each of them follows.
+COMPARED_COLUMNS = ("idx", "caption_id", "caption", "gt_img_idx", "category", "failed_by", "rank_before")
 SHOWS = {  # k -> what the k-occurrence, how many queries have an image among their first k, says
     1: "at k = 1: which images come first, as R@1 counts",
     10: "at k = 10: which images come among the first ten; its skewness can rise while the largest hubs "
@@ -276,6 +279,26 @@ class IndexRow(Record, kw_only=True):
         return self.p_holm is not None and self.p_holm < 0.05 and self.net_effect["R@1"].value > 0
 
 
+class ComparedModel(Record, kw_only=True):
+    """Another cache of the same captions, as if its model were a method: what it does to the same queries."""
+
+    name: str  # for people: its model, and what distinguishes it where that alone does not
+    model: str
+    revision: str | None
+    dtype: str
+    cache: str  # its fingerprint
+    meta_file: str
+    p_holm: float  # of R@1, adjusted over the family (Index.family)
+    net_effect: dict[str, NetEffect]  # by measure
+    overlap: Overlap  # of its failures and the first model's
+    recovered: list[Recovered]  # of the first model's failures, by category: those that it has right
+
+    @property
+    def differs(self) -> bool:
+        """Whether R@1 is another one, by a test that holds for all of the family together."""
+        return self.p_holm < 0.05
+
+
 class PartNote(Record):
     """What a part of a method's name means."""
 
@@ -304,6 +327,10 @@ class Index(Record, kw_only=True):
     bank: BankNote | None
     versions: dict[str, str]
     tuning_image_ids: list[int]
+    differences: list[Difference] = []  # between each two corrections of hubs that are fixes by themselves
+    compared: list[ComparedModel] = []  # in the order of COMPARE
+    failed_by_all: list[Recovered] = []  # of the first model's failures: those that all others fail too
+    compared_ranks: str | None = None  # a CSV of each query's ranks, seen from the results' folder
 
 
 class Measured(NamedTuple):

@@ -29,7 +29,7 @@ PROJECT_DIR = commands.ROOT
 # their `sample/`: a folder that a user names is used as it is.
 DEFAULT_FOLDERS = tuple(PROJECT_DIR / name for name in ("cache", "failure_analysis", "final_results"))
 FENCE = re.compile(r"^# -{4,}")
-FOLDER = ("_DIR", "_FILE")  # how a setting ends that is a path
+FOLDER = ("_DIR", "_FILE", "COMPARE")  # how a setting ends that is a path, or a list of paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
     """The settings of a script's `globals()`, those that the terminal names in place of the block's.
 
     `arguments` is `sys.argv[1:]` by default. `--help` prints the script's purpose and its settings and exits.
-    Names that end in _DIR or _FILE become absolute Paths. A relative one starts at the current folder where
+    Names that end as FOLDER says become absolute Paths. A relative one starts at the current folder where
     it was typed, and at the project's where it is a script's constant; the three folders of a study start
     at STUDY_DIR where that is given. Raises SettingError for an unknown option and for a value of the wrong
     kind, naming the legal ones.
@@ -73,7 +73,9 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
             raise SettingError(f"{name} = {value!r} in the settings: should be {legal}")
         if name.endswith(FOLDER) and value is not None:
             start = Path.cwd() if name in typed else _start(name, values.get("STUDY_DIR"), typed)
-            values[name] = _writable(name, start / Path(value).expanduser())
+            given = value if isinstance(value, list) else [value]
+            paths = [_writable(name, start / Path(each).expanduser()) for each in given]
+            values[name] = paths if isinstance(value, list) else paths[0]
         elif name == "MODEL_NAME" and name in typed and Path(value).is_dir():  # else a name of the hub
             values[name] = str(Path.cwd() / value)
     record = dataclasses.make_dataclass("Settings", list(kinds.items()), bases=(Settings,), frozen=True)

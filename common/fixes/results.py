@@ -15,9 +15,10 @@ import numpy as np
 
 from common import files, records, say
 from common.errors import UserError
-from common.fixes import measures, net_effect, prompts, recipes, rerank
+from common.fixes import compared, differences, measures, net_effect, prompts, recipes, rerank
 from common.fixes.bank import Bank
 from common.fixes.cells import Cell, Pass, Ranker
+from common.fixes.compared import Other
 from common.fixes.study import Study
 from common.labels import merged
 from common.results import (
@@ -32,6 +33,7 @@ from common.results import (
     Index,
     IndexRow,
     MethodResult,
+    NetEffect,
     Queries,
     Split,
 )
@@ -43,13 +45,22 @@ COMMON = Path(__file__).resolve().parent.parent
 # What computes a result: who edits a formula must not meet numbers of the old one.
 CODE = (
     *sorted((COMMON / "fixes").glob("*.py")),
-    *(COMMON / name for name in ("results.py", "sampling.py", "statistics.py", "labels/taxonomy.py")),
+    *(COMMON / name for name in ("comparisons.py", "results.py", "sampling.py", "statistics.py")),
+    COMMON / "labels" / "taxonomy.py",
     *(COMMON / "retrieval" / name for name in ("coco.py", "evaluation.py")),
     *ranks.CODE,
 )
 OF_PLACEBO = [name for name in RANK_COLUMNS if name.startswith("rank_placebo")]  # a column for each draw
 # Which methods and poolings run, and on which machine, changes no cell.
 NOT_IDENTITY = ("METHODS", "POOLING", "DEVICE")
+
+
+class Found(NamedTuple):
+    """What a run of step 6 found: its own methods, and what it compares."""
+
+    methods: dict[Path, MethodResult]
+    skipped: dict[str, str]  # method -> why it could not be run
+    others: list[Other]  # caches of COMPARE
 
 
 class Run(NamedTuple):
@@ -174,8 +185,8 @@ def rank_rows(cell: Cell, passes: list[Pass], study: Study) -> list[dict]:
     return sorted(rows, key=lambda row: (row["idx"], row["category_of_query"]))
 
 
-def family(found: dict[Path, MethodResult], poolings: list[str]) -> tuple[list[Path], str]:
-    """The tests that Holm's p is adjusted over, and a sentence on them.
+def family(found: dict[Path, MethodResult], poolings: list[str], n_models: int = 0) -> tuple[list[Path], str]:
+    """The tests that Holm's p is adjusted over, those of `n_models` compared models aside, and a sentence.
 
     Each method that could be used as it was measured counts once, whatever its poolings: those are near
     copies of each other, and the one to test is the first in POOLING, chosen before its result is seen.
@@ -187,19 +198,27 @@ def family(found: dict[Path, MethodResult], poolings: list[str]) -> tuple[list[P
         if result.on(ALL).marks.is_fix and not earlier:
             chosen[result.method] = path
     tests = [path for path in found if path in chosen.values()]
+    models = f" and {say.items(n_models, 'compared model')}" if n_models else ""
     return tests, (
-        f"p of R@1 is adjusted by Holm over {say.items(len(tests), 'fix', 'fixes')}: each method once, one "
-        f"with templates as pooled by the first of POOLING ({poolings[0]}), chosen beforehand. Other "
-        "poolings, and what is transductive or has extra knowledge, are outside of this family and have no "
-        "adjusted p. p of R@5 and R@10 is not adjusted."
+        f"p of R@1 is adjusted by Holm over {say.items(len(tests), 'fix', 'fixes')}{models}: each method "
+        f"once, one with templates as pooled by the first of POOLING ({poolings[0]}), chosen beforehand. "
+        "Other poolings, and what is transductive or has extra knowledge, are outside of this family and "
+        "have no adjusted p. p of R@5 and R@10 is not adjusted."
     )
 
 
-def index_rows(found: dict[Path, MethodResult], tests: list[Path]) -> list[IndexRow]:
-    """The confirmatory results, one a cell; p is adjusted over `tests` (Holm)."""
+def adjusted(
+    found: dict[Path, MethodResult], tests: list[Path], further: list[dict[str, NetEffect]]
+) -> tuple[dict[Path, float], list[float]]:
+    """p of R@1 of the `tests`, and of further net effects, adjusted over all of them (Holm)."""
+    effects = [*(found[path].on(ALL).net_effect for path in tests), *further]
+    p_holm = [measures.p_value(p) for p in net_effect.holm([each["R@1"].p for each in effects])]
+    return dict(zip(tests, p_holm, strict=False)), p_holm[len(tests) :]
+
+
+def index_rows(found: dict[Path, MethodResult], p_holm: dict[Path, float]) -> list[IndexRow]:
+    """The confirmatory results, one a cell; p_holm as `adjusted` gives it."""
     whole = {path: result.on(ALL) for path, result in found.items()}
-    adjusted = net_effect.holm([whole[path].net_effect["R@1"].p for path in tests])
-    p_holm = {path: measures.p_value(p) for path, p in zip(tests, adjusted, strict=True)}
     return [
         IndexRow(
             name=found[path].name,
@@ -224,22 +243,23 @@ def of_earlier_runs(folder: Path, found: dict[Path, MethodResult], run: Run) -> 
     return {path: result for path, result in read.items() if result is not None}
 
 
-def write_index(
-    folder: Path, own: dict[Path, MethodResult], skipped: dict[str, str], study: Study, run: Run
-) -> Index:
-    """Write what this run and earlier ones of the same identity found. skipped: method -> reason."""
-    kept = of_earlier_runs(folder, own, run)
-    found = own | kept
-    tests, sentence = family(found, run.settings.POOLING)
+def write_index(folder: Path, own: Found, study: Study, run: Run) -> Index:
+    """Write what this run found, and the methods that earlier ones of the same identity did."""
+    kept = of_earlier_runs(folder, own.methods, run)
+    found = own.methods | kept
+    tests, sentence = family(found, run.settings.POOLING, len(own.others))
+    effects = [compared.net_effects(other, study, run.settings.SEED) for other in own.others]
+    p_holm, p_models = adjusted(found, tests, effects)
+    described = zip(own.others, effects, p_models, strict=True)
     used = {part for result in found.values() for part in recipes.parse(result.method).parts}
     ids = study.frozen.meta.sampled_img_ids
     measured = {result.method for result in found.values()}
     index = Index(
-        net_effects=index_rows(found, tests),
+        net_effects=index_rows(found, p_holm),
         family=sentence,
         kept=[result.name for result in kept.values()],
         texts_cut_off=merge(result.texts_cut_off for result in found.values()),
-        left_out={method: reason for method, reason in skipped.items() if method not in measured},
+        left_out={method: reason for method, reason in own.skipped.items() if method not in measured},
         cells=[f"{CELLS}/{path.name}" for path in found],
         parts=[part.note for part in recipes.PARTS if part in used],
         settings=run.settings.values(),
@@ -250,9 +270,21 @@ def write_index(
         bank=run.bank,
         versions=run.versions,
         tuning_image_ids=sorted(ids[row] for row in set(study.frozen.gt[study.tuning].tolist())),
+        differences=differences.between_hubs(found, run.settings.SEED),
+        compared=[compared.described(other, study, *found_of) for other, *found_of in described],
+        failed_by_all=compared.failed_by_all(own.others, study),
+        compared_ranks=compared_ranks(folder, own.others, study, run),
     )
     records.write(folder / INDEX, index)
     return index
+
+
+def compared_ranks(folder: Path, others: list[Other], study: Study, run: Run) -> str | None:
+    """Write the ranks of compared models; returns where, seen from the results' folder, None without any."""
+    if not others:
+        return None
+    path = compared.write_ranks(folder / CELLS, others, study, f"seed{run.settings.SEED}_{run.mark}")
+    return f"{CELLS}/{path.name}"
 
 
 def merge(mappings: Iterable[dict]) -> dict:

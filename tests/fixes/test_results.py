@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from common import files, records, results
-from common.fixes.results import CODE, family
+from common import comparisons, files, records, results
+from common.fixes.results import CODE, adjusted, family
 from tests.project.test_imports import of_common
 from tests.support import PROJECT
 
@@ -26,6 +26,10 @@ TABLES = {
     "Each measure of a placebo": results.Chance,
     "Each measure of `beyond`": results.Beyond,
     "`identity`": results.Identity,
+    "Each of `differences`": comparisons.Difference,
+    "Each of `compared`": results.ComparedModel,
+    "`overlap`": comparisons.Overlap,
+    "Each of `recovered`": comparisons.Recovered,
 }
 
 
@@ -52,6 +56,20 @@ def test_the_readme_names_every_field_and_no_other(heading):
 
 def test_the_readme_names_the_columns_of_ranks():
     assert first_cells("`cells/*.csv`") == list(results.RANK_COLUMNS)
+
+
+def test_the_readme_names_the_columns_of_compared_ranks():
+    assert first_cells("`cells/compared_*.csv`") == [*results.COMPARED_COLUMNS, "rank_1", "rank_2"]
+
+
+def test_compared_models_are_in_the_family(tmp_path):
+    """Their tests cost power like any other."""
+    found = {Path("nnn"): result("nnn", p=0.01), Path("is"): result("is", p=0.03)}
+    tests, sentence = family(found, ["mean"], 1)
+    assert "over 2 fixes and 1 compared model: each method once" in sentence
+    p_holm, p_models = adjusted(found, tests, [{"R@1": SimpleNamespace(p=0.02)}])
+    assert (p_holm, p_models) == ({Path("nnn"): 0.03, Path("is"): 0.04}, [0.04])
+    assert adjusted(found, tests, []) == ({Path("nnn"): 0.02, Path("is"): 0.03}, [])
 
 
 def kinds_in(kind: type) -> set[type]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import FOLDER
 from tests.support import PROJECT
 
 COMMON = PROJECT / "common"
@@ -123,7 +124,7 @@ def test_a_script_reads_from_top_to_bottom(script):
     assert all(f"\n{part}" in doc for part in ("Run:", "Reads:", "Writes:", "Takes:"))
     block = source.split("# ---- settings ", 1)[1].split("\n# ----", 1)[0]
     constants = [line for line in block.splitlines() if line[:1].isupper()]
-    folders = [line for line in constants if line.split(" ")[0].rstrip(":").endswith(("_DIR", "_FILE"))]
+    folders = [line for line in constants if line.split(" ")[0].rstrip(":").endswith(FOLDER)]
     assert len(constants) - len(folders) <= 12
     assert all("  # " in line for line in constants), "each constant has one trailing comment"
     assert source.rstrip().endswith('if __name__ == "__main__":\n    main()')

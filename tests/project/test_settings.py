@@ -64,6 +64,19 @@ def test_each_kind_is_read_from_the_terminal(module, tmp_path):
     assert (found.NAMES, found.STRICT, found.CACHE_DIR) == (["X", "Y", "Z"], False, tmp_path)
 
 
+def test_paths_of_a_list_start_where_they_were_given(tmp_path, monkeypatch):
+    """Those of a script at the project's folder, those of the terminal at the current one."""
+    source = '# ---- settings ----\nCOMPARE: list[str] = ["cache/meta_a.json"]  # caches\n# ------\n'
+    path = tmp_path / "script.py"
+    path.write_text(source, encoding="utf-8")
+    module = {"__file__": str(path), "COMPARE": ["cache/meta_a.json"]}
+    assert settings.override(module, []).COMPARE == [settings.PROJECT_DIR / "cache" / "meta_a.json"]
+    monkeypatch.chdir(tmp_path)
+    found = settings.override(module, ["--compare", "a.json, /b/c.json"])
+    assert [str(each) for each in found.COMPARE] == [str(tmp_path / "a.json"), "/b/c.json"]
+    assert found.values() == {} and settings.override(module, ["--compare="]).COMPARE == []
+
+
 def test_none_can_be_given_where_it_is_legal(module):
     module["SEED"] = 5
     assert settings.override(module, ["--seed", "None"]).SEED is None
