@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -89,6 +91,95 @@ def test_equal_images_tie_whatever_the_block(monkeypatch):
         assert (found.rank >= 2).all()
 
 
+def near_ties(seed: int):
+    """Captions and images of which many differ by so little that sums in float32 can't order their scores."""
+    generator = torch.Generator().manual_seed(seed)
+    img = normalize(torch.randn(300, 512, generator=generator), dim=1)
+    noise = torch.randn(900, 512, generator=generator) / 22
+    txt = normalize(0.12 * img.repeat_interleave(3, 0) + noise, dim=1)
+    gt = np.arange(900) // 3
+    # A third of both are another one but for the last bits of a few numbers; some are equal to it.
+    for rows in (img, txt):
+        n = len(rows) // 3
+        rows[:n] = rows[n : 2 * n]
+        places = torch.randint(0, 512, (n, 3), generator=generator)
+        changed = rows[:n].gather(1, places) * (1 + 2.0**-22)
+        changed[::5] = rows[:n].gather(1, places)[::5]
+        rows[:n] = rows[:n].scatter(1, places, changed)
+    return txt, img, gt
+
+
+def of_whole_matrix(scores: np.ndarray, gt: np.ndarray) -> ranking.Ranking:
+    """All that `rank` finds, from a whole matrix of scores."""
+    n = np.arange(len(gt))
+    positive, others = scores[n, gt], scores.copy()
+    others[n, gt] = -np.inf
+    best_own = np.array([scores[gt == row, row].max(initial=-np.inf) for row in range(scores.shape[1])])
+    return ranking.Ranking(
+        rank=1 + (others >= positive[:, None]).sum(1),
+        tied=(others == positive[:, None]).any(1),
+        positive_score=positive,
+        best_other=others.argmax(1),
+        best_other_score=others.max(1),
+        image_rank=np.where(np.isfinite(best_own), 1 + (others >= best_own).sum(0), 0),
+        image_tied=(others == best_own).any(0) & np.isfinite(best_own),
+    )
+
+
+@pytest.mark.parametrize("dense", [0, 64, 10**6])  # never a whole block in float64, as it is, or always
+@pytest.mark.parametrize("seed", range(3))
+def test_near_ties_rank_as_in_float64(seed, dense, monkeypatch):
+    """Products in float32 alone get many wrong; what is in doubt is computed in float64."""
+    monkeypatch.setattr(ranking, "DENSE", dense)
+    txt, img, gt = near_ties(seed)
+    in_float64 = of_whole_matrix((txt.double() @ img.double().T).float().numpy(), gt)
+    in_float32 = of_whole_matrix((txt @ img.T).numpy(), gt)
+    for name in ("rank", "image_rank", "best_other", "tied", "image_tied"):
+        assert (getattr(in_float32, name) != getattr(in_float64, name)).sum() > 2, name
+    assert_same(ranking.rank(txt, img, gt), in_float64)
+
+
+def test_only_what_is_in_doubt_is_computed(monkeypatch):
+    txt, img, gt = near_ties(0)
+    computed, scores = [], ranking._scores
+
+    def counting(*arguments):
+        computed.append(len(arguments[2]))
+        return scores(*arguments)
+
+    monkeypatch.setattr(ranking, "_scores", counting)
+    monkeypatch.setattr(ranking._Computed, "_all", property(lambda scores: pytest.fail("a whole block")))
+    ranking.rank(txt, img, gt)
+    # Each positive, the best of each caption and what is next to it: no more than 20 of 300 images each.
+    assert len(gt) < sum(computed) < 20 * len(gt)
+
+
+def test_the_bound_holds_for_sums_that_go_wrong():
+    """Against exact sums: terms that cancel, of very different size, rounded the same way each time."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.randn(20, 768, generator=generator) * 10 ** (4 * torch.rand(20, 768, generator=generator))
+    third = torch.full((20, 768), 1 / 3)
+    tiny = torch.full((2, 768), 1e-30)
+    for txt, img in ((spread, spread.roll(1, 0)), (third, third), (spread, third), (tiny, tiny)):
+        doubt = ranking._doubt(txt, img, torch.zeros(len(txt), dtype=torch.int64))
+        products = (txt @ img.T).double().numpy()
+        for row, column in itertools.product(range(len(txt)), range(len(img))):
+            exact = math.fsum((txt[row].double() * img[column].double()).tolist())
+            assert abs(products[row, column] - exact) <= doubt
+
+
+@pytest.mark.parametrize("way", ["tensors", "rounded"])
+def test_where_and_how_products_are_computed_is_no_matter(way, request):
+    """On a GPU they stay tensors; and torch may have been told to multiply less exactly."""
+    txt, img, gt = near_ties(3)
+    expected = ranking.rank(txt, img, gt)
+    if way == "rounded":
+        request.addfinalizer(partial(torch.set_float32_matmul_precision, "highest"))
+        torch.set_float32_matmul_precision("medium")
+        assert ranking._doubt(txt, img, torch.from_numpy(gt)) > 2**-7
+    assert_same(ranking.rank(txt, img, gt, "cpu:0" if way == "tensors" else "cpu"), expected)
+
+
 def test_blocks_change_nothing(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     img = normalize(torch.randn(200, 32, generator=generator), dim=1)
@@ -142,6 +233,8 @@ def assert_same(one: ranking.Ranking, other: ranking.Ranking) -> None:
         (torch.ones(2, 3), torch.ones(2, 3), [0, 1, 1]),
         (torch.ones(2, 3), torch.ones(2, 3), [0, 2]),
         (torch.full((2, 3), torch.nan), torch.ones(2, 3), [0, 1]),
+        (torch.ones(2, 3), torch.full((2, 3), torch.inf), [0, 1]),
+        (torch.full((2, 3), 1e20), torch.full((2, 3), 1e20), [0, 1]),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(txt, img, gt):
