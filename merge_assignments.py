@@ -35,7 +35,7 @@ from common.labels import (
 from common.labels.decisions import Item, decide
 from common.labels.handed_in import HandIn, Rater
 from common.labels.sheets import Table
-from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES, SUBTYPE_NAMES
 from common.settings import at_least, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def tables(given: HandIn, result: Merge) -> dict[str, Table]:
         merged.CLEAN: merged.clean(result.items, folder),
         merged.RAW: merged.raw([*given.ratings, *decided.ratings]),
         shares.DISTRIBUTION: shares.table(result.distribution),
-        shares.AMBIGUOUS: shares.table(result.ambiguous),
+        shares.VERSUS_CLEAR: shares.table(result.ambiguous),
         "agreement.csv": levels.coefficients(result.measured),
         sensitivity.NAME: sensitivity.table(result.what_if),
         "confusion.csv": levels.confusion(labels),
@@ -132,7 +132,8 @@ def say_findings(given: HandIn, strict: bool) -> None:
         raise UserError(
             f"{shown(given.folder.path)}/ has problems, {say.number(len(problems))} in all; nothing was "
             f"merged:\n{list_rows(problems, shown=len(problems))}\n"
-            f"Legal labels: {', '.join(CATEGORY_NAMES)}; subtypes of Ambiguous: {', '.join(SUBTYPE_NAMES)}.\n"
+            f"Legal labels: {', '.join(CATEGORY_NAMES)}; "
+            f"subtypes of {AMBIGUOUS}: {', '.join(SUBTYPE_NAMES)}.\n"
             "Fix the sheets and run again, or skip the bad rows with "
             "`python merge_assignments.py --strict False`"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from common import files, say
 from common.commands import command
 from common.errors import SettingError, reported
+from common.labels.taxonomy import AMBIGUOUS
 from common.report import document, figures, fix_rows, inputs, label_rows, study_tables, summaries, tables
 from common.report.inputs import Sources
 from common.report.label_inputs import Labels
@@ -115,9 +116,9 @@ def say_result(sources: Sources) -> None:
 
 def say_labels(labels: Labels, recall: float) -> None:
     """What the labels say of the failures, and of R@1 on these very captions."""
-    share = labels.share("Ambiguous")
+    share = labels.share(AMBIGUOUS)
     given = say.share(share.share, share.low, share.high)
-    print(f"Ambiguous: {given} of {say.items(share.total, 'labeled failure')}; {share.status}")
+    print(f"{AMBIGUOUS}: {given} of {say.items(share.total, 'labeled failure')}; {share.status}")
     for row in label_rows.counted_as_right(labels, recall):
         right = say.share(row["R@1_if_right"], row["R@1_if_right_low"], row["R@1_if_right_high"])
         print(f"  R@1 of these captions = {right}, counting as right: {row['words']}")

@@ -15,7 +15,7 @@ from common.fixes.bank import Bank
 from common.fixes.recipes import Material, Recipe
 from common.fixes.rerank import Ranked
 from common.fixes.study import Sets, Study, deal_categories
-from common.labels.taxonomy import CATEGORY_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES
 from common.results import ALL, CLEAR, DEALT, FAILURES, LABEL, NO_POOLING, SUCCESSES, Marks
 from common.retrieval.text_cache import NoModel, TextCache
 from common.statistics import ANECDOTAL
@@ -90,7 +90,7 @@ def cells_of(
     """
     sets = dict(subsets)
     if recipe.uses_category:
-        sets.pop("Ambiguous", None)  # no template distinguishes two images that both fit
+        sets.pop(AMBIGUOUS, None)  # no template distinguishes two images that both fit
     sets[ALL] = np.union1d(subsets[FAILURES], subsets[SUCCESSES]) if recipe.encodes else study.queries
     transductive = bool(bank and bank.transductive and recipe.needs_bank)
     return [

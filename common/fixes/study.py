@@ -8,7 +8,7 @@ import numpy as np
 from common import sampling, say
 from common.errors import UserError
 from common.fixes import placebo, rerank
-from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES, CLEAR_NAMES
 from common.results import ALL, CLEAR, FAILURES, SUCCESSES
 from common.retrieval.cache import Cache
 
@@ -86,7 +86,7 @@ def choose_subsets(study: Study, categories: list[str], size: int, control: int,
     subsets = {}
     for name in CATEGORY_NAMES:
         of_category = [idx for idx in failures.tolist() if study.labels.get(idx) == name]
-        if of_category and (name in categories or name == "Ambiguous"):
+        if of_category and (name in categories or name == AMBIGUOUS):
             subsets[name] = of_category[:size]
     clear = [idx for idx in failures.tolist() if study.labels.get(idx) in CLEAR_NAMES]
     if clear:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from common import files, records
 from common.errors import UserError
 from common.labels.drawing import Failure
-from common.labels.taxonomy import CATEGORIES, PRECEDENCE, SUBTYPES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORIES, PRECEDENCE, SUBTYPES
 from common.records import Record
 from common.settings import shown
 
@@ -23,7 +23,8 @@ QUESTION = (
     "The caption was written for own_image. A retrieval model ranked retrieved_image first instead. What is "
     "wrong with retrieved_image, judged by the caption alone? Answer with one category. What the caption "
     "does not say does not count, what can't be seen is not wrong, and differences that one has to search "
-    "for are none. If several categories fit, the first in `precedence` wins. Of Ambiguous, give a subtype "
+    "for are none. If several categories fit, the first in `precedence` wins. "
+    f"Of {AMBIGUOUS}, give a subtype "
     "where the retrieved image fits the whole caption, and none where you are unsure."
 )
 

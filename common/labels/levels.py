@@ -12,12 +12,12 @@ from common.labels.decisions import Item
 from common.labels.drawn import Folder
 from common.labels.ratings import Choice, Labels, raters_of
 from common.labels.sheets import Table, pictures
-from common.labels.taxonomy import CATEGORY_NAMES, SUBTYPE_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES, SUBTYPE_NAMES
 
-AMBIGUOUS_OR_CLEAR, CATEGORY, SUBTYPE = "ambiguous or clear", "category", "subtype"
+AMBIGUOUS_OR_CLEAR, CATEGORY, SUBTYPE = f"{AMBIGUOUS.lower()} or clear", "category", "subtype"
 # Level -> its labels, of which a rater gives an item at most one.
 LEVELS = {
-    AMBIGUOUS_OR_CLEAR: ["Ambiguous", "Clear"],
+    AMBIGUOUS_OR_CLEAR: [AMBIGUOUS, "Clear"],
     CATEGORY: list(CATEGORY_NAMES),
     SUBTYPE: list(SUBTYPE_NAMES),
 }
@@ -126,7 +126,7 @@ def disagreements(labels: Labels, items: list[Item], folder: Folder) -> Table:
 def _at(level: str, choice: Choice) -> str:
     """A label as one of the level's, or "" where it says nothing at this level."""
     if level == AMBIGUOUS_OR_CLEAR:
-        return "Ambiguous" if choice.category == "Ambiguous" else "Clear"
+        return AMBIGUOUS if choice.category == AMBIGUOUS else "Clear"
     return choice.category if level == CATEGORY else choice.subtype
 
 

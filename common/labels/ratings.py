@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from common.labels import same_caption, sheet_reader, spellings
 from common.labels.findings import Finding
+from common.labels.taxonomy import AMBIGUOUS
 
 
 class Choice(NamedTuple):
@@ -109,8 +110,8 @@ def _choice(rating: Rating) -> tuple[Choice | None, list[Finding]]:
         if subtype is None:
             nearest = spellings.nearest_subtype(subtype_written)
             findings.append(_finding(rating, "ambiguous_subtype", "is not a subtype", nearest))
-        elif category != "Ambiguous" and not findings:
-            what = f"is next to {category or 'a blank category'}; only Ambiguous has subtypes"
+        elif category != AMBIGUOUS and not findings:
+            what = f"is next to {category or 'a blank category'}; only {AMBIGUOUS} has subtypes"
             findings.append(_finding(rating, "ambiguous_subtype", what))
             subtype = None
     return (None if category is None else Choice(category, subtype or "")), findings

@@ -15,7 +15,7 @@ from common.labels.agreement import MISSING, Redraws
 from common.labels.levels import CATEGORY, codes
 from common.labels.ratings import Labels, raters_of
 from common.labels.sheets import Table
-from common.labels.taxonomy import CATEGORY_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES
 
 NAME = "sensitivity.csv"
 ROUNDS = 300  # redraws at most: each of them is fitted anew
@@ -46,11 +46,11 @@ class Fit(NamedTuple):
 
 def assumptions() -> dict[str, np.ndarray]:
     """In words -> (q, q): where wrong labels of an item of each category fall; rows sum to 1."""
-    q, ambiguous = len(CATEGORY_NAMES), CATEGORY_NAMES.index("Ambiguous")
+    q, ambiguous = len(CATEGORY_NAMES), CATEGORY_NAMES.index(AMBIGUOUS)
     alike = (1 - np.eye(q)) / (q - 1)
     there = (1 - np.eye(q)) * (1 - TO_AMBIGUOUS) / (q - 2)
     there[:, ambiguous], there[ambiguous] = TO_AMBIGUOUS, alike[ambiguous]
-    words = f"{TO_AMBIGUOUS:.0%} of the errors on clear items say Ambiguous"
+    words = f"{TO_AMBIGUOUS:.0%} of the errors on clear items say {AMBIGUOUS}"
     return {"errors fall on all other categories alike": alike, words: there}
 
 
@@ -89,9 +89,9 @@ def table(rows: list[Row]) -> Table:
 def sentences(rows: list[Row]) -> list[str]:
     """What each assumption makes of the share of Ambiguous, in words."""
     return [
-        f"What if {row.assumption}: Ambiguous {say.share(row.value, row.low, row.high)}"
+        f"What if {row.assumption}: {AMBIGUOUS} {say.share(row.value, row.low, row.high)}"
         for row in rows
-        if row.name == "Ambiguous"
+        if row.name == AMBIGUOUS
     ]
 
 

@@ -4,6 +4,7 @@ from common import say
 from common.labels import shares
 from common.labels.gaps import Gaps
 from common.labels.shares import CategoryShare, LabelShare
+from common.labels.taxonomy import AMBIGUOUS
 
 
 def heading(rows: list[CategoryShare], gaps: Gaps) -> str:
@@ -37,7 +38,7 @@ def about(ambiguous: list[LabelShare], gaps: Gaps) -> list[str]:
     lines = [
         "Intervals (95%): all failures of these captions and this model, one category at a time (low_all to "
         f"high_all in {shares.DISTRIBUTION}: all at once)",
-        f"Ambiguous: {say.number(n['Ambiguous'] - unsaid)} with a subtype (the retrieved image fits), "
+        f"{AMBIGUOUS}: {say.number(n[AMBIGUOUS] - unsaid)} with a subtype (the retrieved image fits), "
         f"{say.number(unsaid)} without one (unsure, or not said)",
     ]
     if gaps.open:

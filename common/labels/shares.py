@@ -13,18 +13,18 @@ from common.labels import merged, sheet_reader, sheets, spellings
 from common.labels.decisions import Item
 from common.labels.gaps import Gaps
 from common.labels.ratings import Choice
-from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES, CLEAR_NAMES, SUBTYPE_NAMES
 from common.settings import shown
 
-DISTRIBUTION, AMBIGUOUS = "category_distribution.csv", "ambiguous_vs_clear.csv"
+DISTRIBUTION, VERSUS_CLEAR = "category_distribution.csv", "ambiguous_vs_clear.csv"
 FINITE_FROM = 0.10  # share of all failures above which an interval allows for having drawn so many
 ALL, CLEAR = "all", "clear"  # what a category's share is over
 OF_CATEGORIES = [
     (over, name) for over, names in ((ALL, CATEGORY_NAMES), (CLEAR, CLEAR_NAMES)) for name in names
 ]
 OF_AMBIGUOUS = [
-    *("Ambiguous", "Clear"),
-    *(str(Choice("Ambiguous", name)) for name in (*SUBTYPE_NAMES, "no subtype")),
+    *(AMBIGUOUS, "Clear"),
+    *(str(Choice(AMBIGUOUS, name)) for name in (*SUBTYPE_NAMES, "no subtype")),
 ]
 
 
@@ -85,7 +85,7 @@ def of_categories(basis: Basis) -> list[CategoryShare]:
 
 def of_ambiguous(basis: Basis) -> list[LabelShare]:
     """Share of ambiguous and clear items, and of each subtype among all items."""
-    subtypes = [item.choice.subtype for item in basis.items if item.choice.category == "Ambiguous"]
+    subtypes = [item.choice.subtype for item in basis.items if item.choice.category == AMBIGUOUS]
     total = len(basis.items)
     counts = [len(subtypes), total - len(subtypes), *(subtypes.count(name) for name in (*SUBTYPE_NAMES, ""))]
     return [LabelShare(label, _share(n, total, basis)) for label, n in zip(OF_AMBIGUOUS, counts, strict=True)]
@@ -111,7 +111,7 @@ def read_ambiguous(folder: Path) -> list[LabelShare]:
     """ambiguous_vs_clear.csv of a failure folder, which has a row for each of OF_AMBIGUOUS; raises alike."""
     return [
         LabelShare(*key, share)
-        for key, share in _read(folder / AMBIGUOUS, ("label",), [(label,) for label in OF_AMBIGUOUS])
+        for key, share in _read(folder / VERSUS_CLEAR, ("label",), [(label,) for label in OF_AMBIGUOUS])
     ]
 
 

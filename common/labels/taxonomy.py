@@ -2,14 +2,15 @@
 
 Everything that speaks of labels (sheets, page, readers, tables, the method `category` of step 6) takes them
 from here. **To add, rename or remove a category, edit its entry of CATEGORIES: nothing else.** The annotation
-guides are for people: `pytest tests/labels/test_taxonomy.py` says in a line what they lack. `Ambiguous` and
-its name stay: the study tells failures that the caption could have prevented from those by this one label.
+guides are for people: `pytest tests/labels/test_taxonomy.py` says in a line what they lack. `AMBIGUOUS`
+can be renamed, not removed: the study tells failures that the caption could have prevented by this label.
 """
 
 from typing import NamedTuple
 
 LANGUAGES = ("en", "zh")
-AMBIGUOUS = "Ambiguous"  # the category whose retrieved image is no error, and the one with subtypes
+# The category whose retrieved image is no error, and the one with subtypes: its name is set here.
+AMBIGUOUS = "Ambiguous"
 
 
 class Label(NamedTuple):
@@ -50,8 +51,8 @@ class Label(NamedTuple):
 # fmt: off
 CATEGORIES = (
     Label(
-        name="Ambiguous",
-        long_name="Ambiguous",
+        name=AMBIGUOUS,
+        long_name=AMBIGUOUS,
         key="1",
         definition=(
             "The retrieved image fits the whole caption too, or you are still "

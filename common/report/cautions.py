@@ -6,7 +6,7 @@ from typing import NamedTuple
 from common import say
 from common.labels import adjudication, levels, merged
 from common.labels.agreement import RELIABLE, TENTATIVE, Estimate
-from common.labels.taxonomy import CATEGORY_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES
 from common.report.fix_rows import best_first
 from common.report.inputs import Sources
 from common.report.label_inputs import ALL_RATERS, Labels
@@ -95,8 +95,8 @@ def of_labels(labels: Labels) -> list[str]:
         )
     if labels.unsure:
         said.append(
-            f"{say.items(labels.unsure, 'Ambiguous failure')} {'has' if labels.unsure == 1 else 'have'} no "
-            "subtype: an annotator was unsure, which is not to say that the retrieved image fits"
+            f"{say.items(labels.unsure, f'{AMBIGUOUS} failure')} {'has' if labels.unsure == 1 else 'have'} "
+            "no subtype: an annotator was unsure, which is not to say that the retrieved image fits"
         )
     return said
 
@@ -115,14 +115,14 @@ def of_missing(labels: Labels) -> list[str]:
     if labels.waiting:
         verb = "waits" if labels.waiting == 1 else "wait"
         lacks.append(f"{say.items(labels.waiting, 'item')} {verb} in {adjudication.NAME} without a majority")
-    share = labels.share("Ambiguous")
+    share = labels.share(AMBIGUOUS)
     if not lacks or share.least is None:
         return [f"{labels.status}"] if lacks else []
     kind = labels.status.partition(":")[0]
     return [
         f"{kind}: {', and '.join(lacks)}. People leave what is hard, so these are missing for a reason, and "
         "those with a label are no random sample. Whatever the missing ones are, "
-        f"{say.share(share.least)} to {say.share(share.most)} of the drawn failures are Ambiguous"
+        f"{say.share(share.least)} to {say.share(share.most)} of the drawn failures are {AMBIGUOUS}"
     ]
 
 

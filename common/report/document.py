@@ -12,7 +12,7 @@ from markupsafe import Markup
 from common import html
 from common.annotation import pictures
 from common.labels.agreement import RELIABLE, TENTATIVE
-from common.labels.taxonomy import CATEGORIES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORIES
 from common.report import study_tables, tables
 from common.report.summaries import SHEETS
 from common.report.tables import Csv
@@ -46,6 +46,7 @@ def page(
         figures={name: html.data_uri("image/svg+xml", svg) for name, svg in drawn.items()},
         photos=_photos(examples, failure_dir),
         categories=CATEGORIES,
+        ambiguous=AMBIGUOUS,
         sets=[name for name in study_tables.SETS if f"subset_{name}" in rendered],
         set_names=study_tables.SET_NAMES,
         sheets=SHEETS,

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from common.labels.taxonomy import AMBIGUOUS
 from common.report import fix_figures
 from common.report.plots import (
     FILL,
@@ -96,14 +97,14 @@ def _assisted(axes: Axes, row: dict[str, str], at: float) -> None:
 def category_distribution(rows: Rows) -> Figure:
     """Columns category, n, share, low, high; with a model's help also assisted, its ends and model_name."""
     names = [row["category"] for row in rows]
-    return _bars_of_shares(rows, names, [name == "Ambiguous" for name in names])
+    return _bars_of_shares(rows, names, [name == AMBIGUOUS for name in names])
 
 
 def ambiguous_vs_clear(rows: Rows) -> Figure:
     """Columns label, n, share, low, high; subtypes follow Ambiguous, their names in brackets."""
     names = [row["label"] for row in rows]
     within = [f"  {name.split('(')[1].rstrip(')')}" if "(" in name else name for name in names]
-    return _bars_of_shares(rows, within, [name.startswith("Ambiguous") for name in names])
+    return _bars_of_shares(rows, within, [name.startswith(AMBIGUOUS) for name in names])
 
 
 def agreement(rows: Rows) -> Figure:

@@ -10,6 +10,7 @@ from common.labels import assisted, levels, merged, shares, sheet_reader, sheets
 from common.labels.agreement import Estimate
 from common.labels.merged import Labeled
 from common.labels.shares import CategoryShare, LabelShare, Share
+from common.labels.taxonomy import AMBIGUOUS
 from common.settings import shown
 
 CONFUSION, RATERS, SAMPLES = "confusion.csv", "raters.csv", "failure_samples.csv"
@@ -96,7 +97,7 @@ class Labels(NamedTuple):
     @property
     def unsure(self) -> int:
         """Ambiguous failures without a subtype: nobody said that the retrieved image fits."""
-        return sum(not failure.label.ambiguous_subtype for failure in self.of("Ambiguous"))
+        return sum(not failure.label.ambiguous_subtype for failure in self.of(AMBIGUOUS))
 
 
 def read(folder: Path, captions: list[str] | None) -> Labels | None:

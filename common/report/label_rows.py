@@ -11,15 +11,15 @@ import numpy as np
 
 from common import records, statistics
 from common.labels.shares import Share
-from common.labels.taxonomy import CATEGORY_NAMES
+from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES
 from common.report.label_inputs import ALL_RATERS, Failure, Labels
 from common.retrieval.evaluation import Baseline, Comparison, Measures
 
 COUNTED = {  # what counts as right -> in words
-    "fits": "Ambiguous with a subtype (annotators said that the retrieved image fits)",
-    "fits or unsure": "all Ambiguous, so the unsure ones too",
+    "fits": f"{AMBIGUOUS} with a subtype (annotators said that the retrieved image fits)",
+    "fits or unsure": f"all {AMBIGUOUS}, so the unsure ones too",
     "none of the missing": "the least: none of the failures without a label",
-    "all of the missing": "the most: all Ambiguous, and all failures without a label",
+    "all of the missing": f"the most: all {AMBIGUOUS}, and all failures without a label",
 }
 AGREED = ("all agree", "majority")  # how a label was decided that two people or more gave
 QUANTILES = {"p05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "p95": 0.95}
@@ -81,7 +81,7 @@ def fitting(labels: Labels) -> Share:
 
     Step 4's own share of Ambiguous where each has a subtype; else its interval is computed the same way.
     """
-    every = labels.share("Ambiguous")
+    every = labels.share(AMBIGUOUS)
     if not labels.unsure:
         return every
     n = every.n - labels.unsure
@@ -99,7 +99,7 @@ def counted_as_right(labels: Labels, recall: float) -> list[dict]:
     The first row is the headline. The last two bound it, whatever the missing labels are; they and the one
     on unsure labels are there only where such labels are.
     """
-    fits, every = fitting(labels), labels.share("Ambiguous")
+    fits, every = fitting(labels), labels.share(AMBIGUOUS)
     rows = [_counted("fits", fits, recall)]
     if labels.unsure:
         rows.append(_counted("fits or unsure", every, recall))

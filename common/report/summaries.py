@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import files, say
+from common.labels.taxonomy import AMBIGUOUS
 from common.report import assisted_rows, cautions, figures, fix_rows, label_rows, study_tables
 from common.report.inputs import Sources
 from common.report.tables import Csv
@@ -89,7 +90,7 @@ SHEETS = {
     "summary_cautions": Sheet("Something that limits the study."),
     "summary_provenance": Sheet("Something that was set or measured before."),
     "figures/category_distribution": Sheet("A category: its share of the labeled failures."),
-    "figures/ambiguous_vs_clear": Sheet("Ambiguous, one of its subtypes, or clear."),
+    "figures/ambiguous_vs_clear": Sheet(f"{AMBIGUOUS}, one of its subtypes, or clear."),
     "figures/gt_rank": Sheet("A category: quantiles of the ground truth's rank.", TWO),
     "figures/agreement": Sheet("A coefficient at one level, over all raters."),
     "figures/confusion": Sheet(

@@ -28,7 +28,7 @@ def of(population: int | None, waiting: int = 0, items: list[Item] = ITEMS) -> s
 
 def write(folder, basis: shares.Basis) -> None:
     """Both files, as step 4 writes them."""
-    for name, rows in ((shares.DISTRIBUTION, shares.of_categories(basis)), (shares.AMBIGUOUS, None)):
+    for name, rows in ((shares.DISTRIBUTION, shares.of_categories(basis)), (shares.VERSUS_CLEAR, None)):
         table = shares.table(rows or shares.of_ambiguous(basis))
         files.write_csv(folder / name, table.columns, table.rows)
 
@@ -94,7 +94,7 @@ def test_columns_stay_and_further_ones_follow(tmp_path):
 def test_a_table_of_an_earlier_version_is_read(tmp_path):
     """It has none of the columns that came later; all else is as before."""
     write(tmp_path, of(20))
-    for name in (shares.DISTRIBUTION, shares.AMBIGUOUS):
+    for name in (shares.DISTRIBUTION, shares.VERSUS_CLEAR):
         rows = (tmp_path / name).read_text(encoding="utf-8-sig").splitlines()
         cut = "\n".join(",".join(row.split(",")[:-4]) for row in rows)
         (tmp_path / name).write_text(cut, encoding="utf-8-sig")

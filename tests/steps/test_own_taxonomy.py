@@ -1,4 +1,4 @@
-"""A taxonomy of one's own: a category is added and another renamed in taxonomy.py, and every step runs."""
+"""A taxonomy of one's own: a category is added, two are renamed in taxonomy.py, and every step runs."""
 
 import csv
 import json
@@ -56,7 +56,10 @@ class Changed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def study(sample_measured, tmp_path_factory) -> Changed:
-    """After step 2 and a simulated step 3. `Context` is called `Setting` from now on."""
+    """After step 2 and a simulated step 3, whose sheets hold the old names.
+
+    `Context` is called `Setting` from now on, and `Ambiguous` is called `Unclear`.
+    """
     root = tmp_path_factory.mktemp("own")
     for name in ("cache", "results"):
         shutil.copytree(sample_measured.root / name, root / name)
@@ -72,6 +75,8 @@ def study(sample_measured, tmp_path_factory) -> Changed:
         (")\nSUBTYPES = (", ENTRY),
         ('name="Context"', 'name="Setting"'),
         ('"Contexts",', '"Contexts", "Context",'),
+        ('AMBIGUOUS = "Ambiguous"', 'AMBIGUOUS = "Unclear"'),
+        ('"Ambiguity",', '"Ambiguous", "Ambiguity",'),
     ]:
         assert text.count(before) == 1
         text = text.replace(before, after)
@@ -105,6 +110,13 @@ def page_data(path: Path) -> dict:
     return json.loads(re.search(block, path.read_text(encoding="utf-8"), re.S)[1])
 
 
+def report_words(study: Changed) -> str:
+    """What a reader of the report sees: no pictures, no names of files."""
+    page = (study.folders.results / "report.html").read_text(encoding="utf-8")
+    page = re.sub(r"<style.*?</style>|<[^>]*>", " ", page, flags=re.S)
+    return re.sub(r"\S*ambiguous_\S*", "", page)
+
+
 def test_pages_and_workbooks_have_the_new_category(study):
     data = page_data(study.folders.failures / "annotate_A.html")
     keys = {label["name"]: label["key"] for label in data["categories"]}
@@ -112,6 +124,9 @@ def test_pages_and_workbooks_have_the_new_category(study):
     assert data["texts"]["said_fresh"].startswith("Press 1 to 8 for the category")
     assert data["texts"]["rules"][2].endswith(", Text in the Image.")  # no precedence: it comes last
     assert data["spellings"]["categories"]["context"] == "Setting"
+    assert data["spellings"]["categories"]["ambiguous"] == "Unclear" and keys["Unclear"] == "1"
+    shown = {**data["texts"], "categories": data["categories"]}
+    assert "ambiguous" not in json.dumps(shown, ensure_ascii=False).casefold()
 
 
 def test_the_new_key_labels_an_item(study, browser):
@@ -140,6 +155,8 @@ def test_every_later_step_runs(study):
     )
     assert "(8 categories)" in said and re.search(rf"Text +{n} ", said)
     assert re.search(r"Setting +[1-9]", said) and "Context" not in said
+    assert re.search(r"Unclear +[1-9]", said) and "Ambiguous" not in said
+    assert "mbiguous" not in report_words(study)
     assert "Text has no templates in common/labels/taxonomy.py: add 10" in said
     distribution = (study.folders.failures / "category_distribution.csv").read_text(encoding="utf-8-sig")
     assert f"all,Text,{n}," in distribution
