@@ -7,6 +7,7 @@ OPENING, which is saved with the cache.
 import io
 import logging
 import re
+import stat
 import warnings
 from pathlib import Path
 
@@ -38,6 +39,15 @@ END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB\x60\x82"}
 AFTER_THE_END = tuple(64 * bits + END_MARKERS["JPEG"] for bits in (b"", b"\xaa", b"\x55", b"\xff\x00"))
 TAIL = 4096  # bytes searched for the marker: some cameras and servers append a little after it
 MOST_PIXELS = 178_956_970  # half a gigabyte as RGB, and where Pillow by itself takes a picture for an attack
+# How files begin that are named like pictures and that Pillow doesn't know.
+BEGINNINGS = {
+    re.compile(
+        rb"....ftyp(hei[cfsx]|hev[cmsx]|mif1|msf1)", re.DOTALL
+    ): "is an HEIC photograph: save it as JPEG",
+    re.compile(rb"version https://git-lfs"): "is a Git LFS pointer: fetch the files with `git lfs pull`",
+    re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE): "is a web page, not a picture",
+    re.compile(rb"$"): "is an empty file",
+}
 COCO_FILE = re.compile(r"\d{12}\.jpg: ")
 
 # The limit is kept here, by name and with the true reason; Pillow's own one warns at half of it.
@@ -223,16 +233,23 @@ def _other_pixels(path: Path) -> bool:
 
 def _problem(path: Path) -> str | None:
     """What is wrong with one image file, or None."""
-    if not path.is_file():
-        return "was not found"
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # not `is_file`, which is silent on links that form a loop
+            return "is no file"
         with Image.open(path) as image:
             image_format = image.format
             _bound(image)
+    except FileNotFoundError:
+        return "was not found"
     except Unusable as error:
         return str(error)
+    except UnidentifiedImageError as error:
+        with open(path, "rb") as file:
+            start = file.read(64)
+        known = (words for beginning, words in BEGINNINGS.items() if beginning.match(start))
+        return next(known, f"does not open ({type(error).__name__})")
     except Exception as error:  # Pillow raises many kinds for a broken header; each is the user's file
-        return f"does not open ({type(error).__name__})"
+        return f"does not open ({getattr(error, 'strerror', None) or type(error).__name__})"
     marker = END_MARKERS.get(image_format)
     if marker and not _ends_with(path, marker):
         try:

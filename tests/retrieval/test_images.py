@@ -1,6 +1,7 @@
 """Photographs as the model and people see them, and image files that can't be used."""
 
 import io
+import os
 import struct
 import sys
 import zlib
@@ -184,10 +185,57 @@ def test_bad_images_are_distinguished(tmp_path):
     assert [line.split(" (")[0] for line in images.bad_images(tmp_path, names)] == [
         "cut.jpg: cut off",
         "cut.png: cut off",
-        "text.jpg: does not open",
-        "empty.jpg: does not open",
+        "text.jpg: is a web page, not a picture",
+        "empty.jpg: is an empty file",
         "gone.jpg: was not found",
     ]
+
+
+def test_what_is_no_picture_is_named_for_what_it_is(tmp_path):
+    """A photograph of a phone, a dataset's pointer, an error page, and what the system will not open."""
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(300))
+    (tmp_path / "pointer.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (tmp_path / "page.png").write_bytes(b"\n<!DOCTYPE html><title>404</title>")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    reasons = {
+        "phone.jpg": "is an HEIC picture: save it as JPEG",
+        "pointer.jpg": "is a Git LFS pointer: fetch the files with `git lfs pull`",
+        "page.png": "is a web page, not a picture",
+        "loop.jpg": "does not open (Too many levels of symbolic links)",
+        "folder.jpg": "is no file",
+        "pipe.jpg": "is no file",  # nobody waits for what never comes
+        "x" * 300 + ".jpg": "does not open (File name too long)",
+    }
+    assert images.bad_images(tmp_path, list(reasons)) == [f"{name}: {why}" for name, why in reasons.items()]
+
+
+@pytest.mark.parametrize("kind", ["apng", "mpo", "1", "LA", "PA", "P with many", "YCbCr", "gif", "avif"])
+def test_odd_kinds_of_pictures_are_shown_as_they_look(tmp_path, kind):
+    """The first frame, every alpha, whatever the name ends in."""
+    picture = Image.fromarray(np.repeat(np.repeat(NOISE[::8, ::8], 8, 0), 8, 1))
+    path, expected = tmp_path / "x.jpg", picture
+    if kind in ("apng", "mpo", "gif", "avif"):
+        form = {"apng": "png"}.get(kind, kind)
+        picture.save(path, form, save_all=True, append_images=[picture.rotate(180)], quality=95)
+    elif kind == "P with many":
+        palette = picture.quantize(64)
+        palette.save(path, "png", transparency=bytes(range(0, 256, 4)))
+        alpha = np.asarray(palette)[:, :, None] * 4.0 / 255
+        mixed = np.asarray(palette.convert("RGB")) * alpha + 255 * (1 - alpha)
+        expected = Image.fromarray(mixed.round().astype(np.uint8))
+    elif kind in ("LA", "PA"):
+        half = Image.new("L", picture.size, 128)
+        shown = picture.convert("L" if kind == "LA" else "P")
+        expected = Image.composite(shown.convert("RGB"), Image.new("RGB", picture.size, "white"), half)
+        shown = shown.convert(kind)
+        shown.putalpha(half)
+        shown.save(path, "tiff" if kind == "PA" else "png")
+    else:
+        picture.convert(kind).save(path, "tiff")
+        expected = picture.convert(kind).convert("RGB")
+    assert np.abs(pixels(path) - np.asarray(expected)).mean() < 5
 
 
 @pytest.mark.parametrize("behind", [b"\0" * 100, bytes(range(250)) * 40, b"\xff\xd8\xff\xe0" * 5000])
