@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from common import files
 from common.errors import SettingError, UserError
-from common.retrieval import models, wiring
+from common.retrieval import families, models, wiring
 from common.retrieval.images import open_photograph
 from common.retrieval.models import Source
 from common.settings import one_of, shown
@@ -49,10 +49,13 @@ class _Decoded(NamedTuple):
 class Encoder:
     """A model ready to encode on one device. Made by `load`."""
 
-    def __init__(self, model, tokenizer, processor, max_length: int, pad_to_longest: bool):
+    def __init__(self, model, tokenizer, processor):
         self.model, self.tokenizer, self.processor = model, tokenizer, processor
-        self.max_length = max_length  # tokens
-        self.pad_to_longest = pad_to_longest
+        family = model.config.model_type
+        self.reading = families.of(family)
+        self.lower_case = families.must_lower(family, tokenizer)
+        self.max_length = _max_length(model, tokenizer, self.reading)  # tokens
+        self.pad_to_longest = False
         self.device, self.dtype = torch.device("cpu"), torch.float32
 
     def move(self, device: str, dtype: str) -> None:
@@ -103,17 +106,29 @@ class Encoder:
 
     def lengths(self, texts: list[str]) -> np.ndarray:
         """Tokens of each text, special ones included, before anything is cut off: (n,) int64."""
-        ids = self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+        ids = self.tokenizer([self.cased(text) for text in texts], truncation=False, verbose=False)[
+            "input_ids"
+        ]
         return np.array([len(each) for each in ids], dtype=np.int64)
 
     def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
         """A batch of texts as the model reads it, padded no further than its tower needs."""
-        padding = "longest" if self.pad_to_longest else "max_length"
         return dict(
             self.tokenizer(
-                texts, padding=padding, truncation=True, max_length=self.max_length, return_tensors="pt"
+                [self.cased(text) for text in texts],
+                padding="longest" if self.pad_to_longest else "max_length",
+                padding_side=self.reading.side,
+                return_attention_mask=self.reading.mask,
+                return_token_type_ids=self.reading.types,
+                truncation=True,
+                max_length=self.max_length,
+                return_tensors="pt",
             )
         )
+
+    def cased(self, text: str) -> str:
+        """A text in the case that the model was trained on."""
+        return text.lower() if self.lower_case else text
 
     def _decoded(self, batches: list[list[Path]]) -> Iterator[_Decoded]:
         """Batches of images, one after the other.
@@ -181,7 +196,7 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
     wiring.check_weights(model, name)
     wiring.check_tokenizer(model, tokenizer, name)
     processor = models.image_processor(source)
-    encoder = Encoder(model, tokenizer, processor, _max_length(model, tokenizer), pad_to_longest=False)
+    encoder = Encoder(model, tokenizer, processor)
     wiring.check_features(encoder, name)
     wiring.check_sight(encoder, name)
     encoder.pad_to_longest = _ignores_padding(encoder)
@@ -257,18 +272,21 @@ def _from_folder(folder: Path):
         model, info = AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content
         raise models.unreadable(folder, error) from error
+    tokenizer = models.tokenizer(folder)
     if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
         raise UserError(
             f"{folder} holds a {type(model).__name__}: a model of images and texts is needed (CLIP)"
         )
     if info["missing_keys"]:  # transformers would fill them in at random, and only warn
-        missing = sorted(info["missing_keys"])
-        raise UserError(
-            f"{folder}: {len(missing)} weights are missing, among them {missing[0]}; fetch it again"
+        missing, kind = sorted(info["missing_keys"]), type(model).__name__
+        made_for = (model.config.architectures or [kind])[0]
+        # Salesforce's BLIPs for retrieval, say: a class of its own, whose projections have other names.
+        fix = (
+            "fetch it again" if made_for == kind else f"it is a {made_for}, not a {kind}: {models.ELSEWHERE}"
         )
+        raise UserError(f"{folder}: {len(missing)} weights are missing, among them {missing[0]}; {fix}")
     return model.eval(), tokenizer
 
 
@@ -306,7 +324,7 @@ def _together(futures: list[Future]) -> _Decoded:
     return _Decoded(stacked, [problem for result in results for problem in result.bad])
 
 
-def _max_length(model, tokenizer) -> int:
+def _max_length(model, tokenizer, reading: families.Reading) -> int:
     """Tokens that the text tower reads. A tokenizer without a limit of its own claims about 1e30."""
-    positions = getattr(model.config.text_config, "max_position_embeddings", tokenizer.model_max_length)
-    return int(min(positions, tokenizer.model_max_length))
+    limit = reading.length or tokenizer.model_max_length
+    return int(min(getattr(model.config.text_config, "max_position_embeddings", limit), limit))

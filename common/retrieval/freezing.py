@@ -20,6 +20,8 @@ from common.retrieval import cache, coco, encoder, evaluation, images, meta, mod
 from common.retrieval.distributed import Team
 from common.settings import PROJECT_DIR, shown
 
+Tell = Callable[[str], None]  # hears a line for the user
+
 
 class Data(NamedTuple):
     """Where a run reads and writes, after the choice between the user's data and the bundled sample."""
@@ -58,6 +60,7 @@ class Identity(NamedTuple):
     annotation_file: str  # SHA-256 of its bytes
     rows: str  # SHA-256 over what each row stands for
     images: str | None  # SHA-256 over names and sizes; None where an image was not found
+    lower_cased: bool | None = None  # captions, before they are encoded; None where the model was not found
 
 
 class Job(NamedTuple):
@@ -88,6 +91,7 @@ SETTINGS = {
     "revision": "revision of the model or its vectors",
     "processor": "image processor",
     "dtype": "DTYPE",
+    "lower_cased": "captions in lower case",
 }
 HASHES = {
     "annotation_file": "ANNOTATION_FILE's content",
@@ -96,9 +100,7 @@ HASHES = {
 }
 
 
-def freeze(
-    data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Callable[[str], None]
-) -> Frozen:
+def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Tell) -> Frozen:
     """Make the cache that is wanted, or find that it is there already.
 
     `tell` is called with one line where another run makes this cache, and where encoding starts. Raises
@@ -115,13 +117,10 @@ def freeze(
         with team.leader_first():  # it fetches the model, the others find it
             source = models.locate(data.model_name, download=not there)
         identity = identify(data, sample, wanted, source)
-        exact = {
-            **identity._asdict(),
-            "device": wanted.device,
-            "opening": images.OPENING,
-            "batch_size": wanted.batch_size,
-            "versions": encoder.versions(),
-        }
+        how = {"device": wanted.device, "opening": images.OPENING, "batch_size": wanted.batch_size}
+        exact = {**identity._asdict(), **how, "versions": encoder.versions()}
+        if not identity.lower_cased:  # shards of models to which it doesn't apply are known as before
+            del exact["lower_cased"]
         team.check_same(exact, "data, model or libraries")
         shards = cache.Shards(data.cache_dir, stem, exact | {"model": name}, team)
         if there:
@@ -131,7 +130,8 @@ def freeze(
         team.wait()  # whoever still reads shards needs them
         if team.leads:
             shards.remove()
-    not_compared = [name for name, value in identity._asdict().items() if value is None] if there else []
+    known = identity._replace(lower_cased=True)._asdict()  # that is the revision's, which is said already
+    not_compared = [name for name, value in known.items() if value is None] if there else []
     return Frozen(meta_file, not there, not_compared, shards.others)
 
 
@@ -147,6 +147,7 @@ def identify(data: Data, sample: coco.Sample, wanted: Wanted, source: models.Sou
         annotation_file=files.file_fingerprint(data.annotation_file),
         rows=meta.rows_fingerprint(rows_of(sample)),
         images=images.fingerprint(data.image_dir, sample.file_names),
+        lower_cased=models.lowers_case(source) if source else None,
     )
 
 
@@ -196,19 +197,16 @@ def differences(found: meta.Meta, identity: Identity) -> list[str]:
     Another seed gives other rows, and another captions file gives both: what only a hash shows is left out
     where a setting differs too.
     """
-    of_cache = found.fingerprints
-    settings = [
-        f"{called}: {_brief(getattr(found, field))} in the cache, {_brief(getattr(identity, field))} now"
-        for field, called in SETTINGS.items()
-        if getattr(identity, field) not in (None, getattr(found, field))
-    ]
-    hashes = [
-        f"{called}: SHA-256 {_brief(getattr(of_cache, field))} in the cache, "
-        f"{_brief(getattr(identity, field))} now"
-        for field, called in HASHES.items()
-        if getattr(identity, field) not in (None, getattr(of_cache, field))
-    ]
-    return settings or hashes
+
+    def told(names: dict[str, str], of: object, sign: str = "") -> list[str]:
+        values = [(called, getattr(of, field), getattr(identity, field)) for field, called in names.items()]
+        return [
+            f"{called}: {sign}{_brief(was)} in the cache, {_brief(now)} now"
+            for called, was, now in values
+            if now not in (None, was)
+        ]
+
+    return told(SETTINGS, found) or told(HASHES, found.fingerprints, "SHA-256 ")
 
 
 def encode_images(
@@ -242,7 +240,7 @@ def encode_texts(
     so that a batch holds texts of nearly one length and hardly any padding is computed. `label` names the
     progress bar.
     """
-    texts = [coco.one_form(text) for text in texts]
+    texts = [coco.one_form(towers.cased(text)) for text in texts]
     distinct = list(dict.fromkeys(texts))
     lengths = towers.lengths(distinct)
     order = np.argsort(lengths, kind="stable")
@@ -269,7 +267,7 @@ def refuse_bad(bad: list[str], image_dir: Path, n: int) -> None:
         )
 
 
-def _make(job: Job, shards: cache.Shards, tell: Callable[[str], None]) -> None:
+def _make(job: Job, shards: cache.Shards, tell: Tell) -> None:
     """Encode everything and write the cache."""
     data, sample, wanted, team = job.data, job.sample, job.wanted, shards.team
     if team.leads:
@@ -283,6 +281,8 @@ def _make(job: Job, shards: cache.Shards, tell: Callable[[str], None]) -> None:
     towers = encoder.load(job.source, device, wanted.dtype, paths, sample.captions[: encoder.PROBES])
     together = f", {team.size} processes" if team.size > 1 else ""
     tell(f"Encoding with {type(towers.model).__name__} on {towers.device} in {wanted.dtype}{together}")
+    if towers.lower_case:
+        tell("  captions are put in lower case, as it was trained on: its tokenizer keeps capitals")
     img = encode_images(towers, data.image_dir, sample.file_names, wanted.batch_size, shards)
     txt, lengths = encode_texts(towers, sample.captions, wanted.batch_size, shards)
     if team.leads:
@@ -290,10 +290,7 @@ def _make(job: Job, shards: cache.Shards, tell: Callable[[str], None]) -> None:
 
 
 def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
-    """The meta file, its fingerprints of rows and tensors aside, which `cache.write` adds.
-
-    lengths (n_captions,): tokens of each caption before anything is cut off.
-    """
+    """The meta file without what `cache.write` adds; lengths (n_captions,): tokens before any are cut off."""
     data, identity = job.data, job.identity
     return meta.Meta(
         model=models.label(data.model_name),
@@ -308,6 +305,7 @@ def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
         batch_size=job.wanted.batch_size,
         padding="longest of the batch" if towers.pad_to_longest else f"{towers.max_length} tokens",
         max_tokens=towers.max_length,
+        lower_cased=towers.lower_case,
         truncated_captions=int((lengths > towers.max_length).sum()),
         image_folder=shown(data.image_dir),
         annotation_file=shown(data.annotation_file),
@@ -320,7 +318,7 @@ def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
 
 
 @contextlib.contextmanager
-def alone_in(cache_dir: Path, stem: str, team: Team, tell: Callable[[str], None]) -> Iterator[None]:
+def alone_in(cache_dir: Path, stem: str, team: Team, tell: Tell) -> Iterator[None]:
     """Let no other run make this cache meanwhile. Of a run's processes the leader holds the lock for all."""
     waiting = "Another run makes this cache; waiting for it ..."
     lock = cache.locked(cache_dir, stem, lambda: tell(waiting)) if team.leads else contextlib.nullcontext()

@@ -11,7 +11,6 @@ so are rows that the sample doesn't need. Everything is checked before anything 
 """
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from common import files, say
 from common.errors import SettingError, UserError
 from common.retrieval import cache, captions_file, coco, evaluation, freezing, images, meta
 from common.retrieval.distributed import Team
-from common.retrieval.freezing import Data, Frozen, Identity, Wanted
+from common.retrieval.freezing import Data, Frozen, Identity, Tell, Wanted
 from common.settings import shown
 
 IMAGES, CAPTIONS, ROWS = FILES = ("images.npy", "captions.npy", "rows.json")
@@ -31,9 +30,6 @@ UNIT = 1e-5  # a float32 row that was normalized is off by 1e-7, a float16 one b
 SAME_TEXT = 0.99
 BLOCK = 4096  # rows whose lengths are taken at once
 FEW = 5  # ids or rows that a message names
-
-
-Tell = Callable[[str], None]
 
 
 class Array(NamedTuple):

@@ -54,6 +54,7 @@ class Making(Record, kw_only=True):
     batch_size: int | None = None  # items at once
     padding: str | None = None  # of captions, in words
     max_tokens: int | None = None  # of a caption; longer ones are cut off
+    lower_cased: bool = False  # captions were put in lower case first, which the model's tokenizer does not
     truncated_captions: int | None = None  # captions that were cut off
     image_folder: str  # seen from the project's folder
     annotation_file: str | None = None  # seen from the project's folder

@@ -9,15 +9,19 @@ from pathlib import Path
 import huggingface_hub
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, AutoTokenizer
 
 from common import files
 from common.errors import UserError
+from common.retrieval import families
 from common.settings import PROJECT_DIR, shown
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 POINTER = b"version https://git-lfs"
+ELSEWHERE = (
+    "encode with the library that made it, and bring the vectors (EMBEDDINGS_DIR in main.py; see README)"
+)
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
 
 
@@ -76,6 +80,22 @@ def image_processor(source: Source):
         raise unreadable(source.folder, error) from error
 
 
+def tokenizer(folder: Path):
+    """The tokenizer of a model's folder. Raises UserError where transformers can't read it."""
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds here, every one on the folder's content
+        raise unreadable(folder, error) from error
+
+
+def lowers_case(source: Source) -> bool:
+    """Whether captions are put in lower case for a model, which its configuration and tokenizer tell."""
+    family = files.read_json(source.folder / "config.json").get("model_type")
+    # Gemma's tokenizer takes seconds to read, which only the families in question need.
+    return families.of(family).lower and families.must_lower(family, tokenizer(source.folder))
+
+
 def unreadable(folder: Path, error: Exception) -> UserError:
     """What a user reads where transformers refuses a folder's content."""
     config = files.read_json(folder / "config.json")
@@ -84,12 +104,19 @@ def unreadable(folder: Path, error: Exception) -> UserError:
             f"{shown(folder)}: the model needs Python code that comes with it, which this project does not "
             "run (`auto_map` in config.json): use a model that transformers knows by itself"
         )
+    if "torchvision" in str(error):
+        return UserError(
+            f"{shown(folder)}: transformers has the image processor of a {config.get('model_type')} for "
+            f"torchvision alone, which this project runs without: {ELSEWHERE}"
+        )
     reason = " ".join(str(error).split())[:300] or type(error).__name__
     return UserError(f"{shown(folder)}: not a model that transformers can read ({reason})")
 
 
 def _check_folder(folder: Path, model_name: str) -> None:
     """A model's folder must hold a configuration and weights."""
+    if other := _other_layout(folder):
+        raise UserError(f"MODEL_NAME = {model_name}: {other}")
     lacking = [] if (folder / "config.json").is_file() else ["config.json"]
     if not any(next(folder.glob(pattern), None) for pattern in WEIGHTS):
         lacking.append("model.safetensors")
@@ -102,6 +129,26 @@ def _check_folder(folder: Path, model_name: str) -> None:
                     f"{shown(path)} is a pointer of Git LFS and not the file itself: run `git lfs pull` in "
                     "that folder, or fetch the model again"
                 )
+
+
+def _other_layout(folder: Path) -> str:
+    """What a folder is that another library wrote, and what to do with it; "" for one of transformers."""
+    inner, adapter = folder / "0_CLIPModel", folder / "adapter_config.json"
+    if adapter.is_file():
+        base = files.read_json(adapter).get("base_model_name_or_path") or "a model that it does not name"
+        return (
+            f"the folder holds a PEFT adapter to {base}, not a model: merge the two with PEFT "
+            f"(`merge_and_unload`, `save_pretrained`) and name that folder, or {ELSEWHERE}"
+        )
+    if (folder / "config.json").is_file():  # LAION's CLIPs come in both layouts
+        return ""
+    if (folder / "open_clip_config.json").is_file():
+        return f"the folder is laid out for open_clip, without transformers' config.json: {ELSEWHERE}"
+    if (inner / "config.json").is_file():
+        return f"the folder is one of sentence-transformers; the model is in {shown(inner)}: name that folder"
+    if (folder / "modules.json").is_file():
+        return f"the folder is one of sentence-transformers, without a model of transformers: {ELSEWHERE}"
+    return ""
 
 
 def _folder_fingerprint(folder: Path) -> str:
@@ -139,7 +186,8 @@ def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
         raise UserError(_how_to_bring(name)) from error
     if local:
         return None
-    raise UserError(f"MODEL_NAME = {name}: the hub's model has no weights for torch")
+    reason = _other_layout(folder) or "the hub's model has no weights for torch"
+    raise UserError(f"MODEL_NAME = {name}: {reason}")
 
 
 def _how_to_bring(name: str) -> str:

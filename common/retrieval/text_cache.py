@@ -118,6 +118,8 @@ class TextCache:
             captions = content.captions[:PROBES]
             dtype = "float32" if content.imported_from else content.dtype  # theirs is that of their files
             towers = encoder.load(self.find(), self.device, dtype, [], captions)
+            if not content.imported_from:
+                towers.lower_case = content.lower_cased  # an earlier version kept every model's capitals
             rows = towers.encode_texts(captions, BATCH)
             least = float((rows * self.frozen.txt[:PROBES]).sum(1).min())
             if not least >= LEAST_COSINE:

@@ -14,17 +14,23 @@ from common.retrieval import encoder, models
 from tests.support import model_folders
 
 TEXTS = ["a dog", "two cats sit under the red table with a man", "", "naïve 猫 and = emoji 🐶", "the street"]
-FAMILIES = {
-    "clip": (model_folders.tiny_clip, "longest"),
-    "siglip": (model_folders.tiny_siglip, "max_length"),
-    "chinese-clip": (model_folders.tiny_chinese_clip, "longest"),
+FAMILIES = {  # how to make a tiny one, how it pads, tokens that it reads
+    "clip": (model_folders.tiny_clip, "longest", 77),
+    "siglip": (model_folders.tiny_siglip, "max_length", 16),
+    "siglip-2": (model_folders.tiny_siglip2, "max_length", 16),
+    "siglip-2-naflex": (model_folders.tiny_siglip2_naflex, "max_length", 16),
+    "metaclip-2": (model_folders.tiny_metaclip2, "longest", 77),
+    "aimv2": (model_folders.tiny_aimv2, "max_length", 77),
+    "altclip": (model_folders.tiny_altclip, "longest", 77),
+    "chinese-clip": (model_folders.tiny_chinese_clip, "longest", 32),
+    "blip": (model_folders.tiny_blip, "longest", 35),
 }
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     base = tmp_path_factory.mktemp("families")
-    return {name: make(base / name) for name, (make, _) in FAMILIES.items()}
+    return {name: make(base / name) for name, (make, *_) in FAMILIES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +55,8 @@ def test_equal_to_the_model_s_own_outputs(family, folders, photos):
     folder = folders[family]
     model = AutoModel.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    length = min(tokenizer.model_max_length, model.config.text_config.max_position_embeddings)
-    inputs = tokenizer(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    how = {"truncation": True, "max_length": FAMILIES[family][2], "return_token_type_ids": False}
+    inputs = tokenizer(TEXTS, padding="max_length", return_tensors="pt", **how)
     processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
     pixels = processor(images=[Image.open(path).convert("RGB") for path in photos], return_tensors="pt")
     with torch.inference_mode():
@@ -65,7 +71,8 @@ def test_equal_to_the_model_s_own_outputs(family, folders, photos):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_is_decided_by_the_tower(family, folders):
-    assert load(folders[family]).pad_to_longest == (FAMILIES[family][1] == "longest")
+    ours, (_, padding, length) = load(folders[family]), FAMILIES[family]
+    assert (ours.pad_to_longest, ours.max_length) == (padding == "longest", length)
 
 
 def test_a_text_is_cut_where_the_model_stops_reading(folders):

@@ -6,7 +6,14 @@ from pathlib import Path
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    Aimv2Config,
+    Aimv2Model,
+    AltCLIPConfig,
+    AltCLIPModel,
     BertTokenizerFast,
+    BlipConfig,
+    BlipImageProcessorPil,
+    BlipModel,
     ChineseCLIPConfig,
     ChineseCLIPImageProcessorPil,
     ChineseCLIPModel,
@@ -14,15 +21,24 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPTokenizerFast,
+    MetaClip2Config,
+    MetaClip2Model,
     PreTrainedTokenizerFast,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
+    Tipsv2Config,
+    Tipsv2Model,
 )
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
 
+SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+SQUARE = {"height": 32, "width": 32}
 WORDS = "a the two three man woman dog cat red blue sits stands on under table street with and of in".split()
 
 
@@ -121,6 +137,130 @@ def tiny_chinese_clip(folder: Path, seed: int = 0) -> Path:
     square = {"height": 32, "width": 32}
     ChineseCLIPImageProcessorPil(size=square, crop_size=square).save_pretrained(folder)
     return folder
+
+
+def tiny_siglip2(folder: Path, seed: int = 0) -> Path:
+    """A SigLIP 2 of fixed resolution: `model_type: siglip`, and Gemma's tokenizer, which keeps capitals."""
+    torch.manual_seed(seed)
+    n = _gemma_tokenizer(folder)
+    text = {**SIZE, "vocab_size": n, "max_position_embeddings": 16, "projection_size": 32}
+    vision = {**SIZE, "image_size": 32, "patch_size": 8}
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    SiglipImageProcessorPil(size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def tiny_siglip2_naflex(folder: Path, seed: int = 0) -> Path:
+    """A SigLIP 2 of any resolution: its pictures are lists of patches with a mask."""
+    torch.manual_seed(seed)
+    n = _gemma_tokenizer(folder)
+    text = {**SIZE, "vocab_size": n, "max_position_embeddings": 16, "projection_size": 32}
+    vision = {**SIZE, "num_patches": 16, "patch_size": 8}
+    Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)).save_pretrained(folder)
+    Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
+    return folder
+
+
+def tiny_metaclip2(folder: Path, seed: int = 0) -> Path:
+    """A MetaCLIP 2: CLIP with XLM-V's tokenizer, whose end token its tower reads."""
+    torch.manual_seed(seed)
+    special = _xlm_tokenizer(folder, length=77)
+    text = {**SIZE, **special, "max_position_embeddings": 77}
+    vision = {**SIZE, "image_size": 32, "patch_size": 8}
+    config = MetaClip2Config(text_config=text, vision_config=vision, projection_dim=24)
+    MetaClip2Model(config).save_pretrained(folder)
+    CLIPImageProcessorPil(crop_size=SQUARE, size={"shortest_edge": 32}).save_pretrained(folder)
+    return folder
+
+
+def tiny_aimv2(folder: Path, seed: int = 0) -> Path:
+    """An AIMv2 that was tuned to texts (lit), with CLIP's tokenizer."""
+    torch.manual_seed(seed)
+    tokenizer = _clip_tokenizer([" ".join(WORDS)])
+    text = {**SIZE, "vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
+    vision = {**SIZE, "image_size": 32, "patch_size": 8}
+    config = Aimv2Config(text_config=text, vision_config=vision, projection_dim=24)
+    Aimv2Model(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    CLIPImageProcessorPil(crop_size=SQUARE, size={"shortest_edge": 32}).save_pretrained(folder)
+    return folder
+
+
+def tiny_altclip(folder: Path, seed: int = 0) -> Path:
+    """An AltCLIP: an XLM-R text tower of 514 positions, which was trained on 77 tokens."""
+    torch.manual_seed(seed)
+    special = _xlm_tokenizer(folder, length=512)
+    text = {**SIZE, **special, "max_position_embeddings": 514, "project_dim": 24}
+    vision = {**SIZE, "image_size": 32, "patch_size": 8}
+    config = AltCLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
+    AltCLIPModel(config).save_pretrained(folder)
+    CLIPImageProcessorPil(crop_size=SQUARE, size={"shortest_edge": 32}).save_pretrained(folder)
+    return folder
+
+
+def tiny_blip(folder: Path, seed: int = 0) -> Path:
+    """A BLIP: a BERT text tower of 512 positions, which was trained on 35 tokens."""
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=512).save_pretrained(folder)
+    special = {"bos_token_id": 5, "eos_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
+    text = {**SIZE, **special, "vocab_size": len(vocabulary), "encoder_hidden_size": 32}
+    # With weights as small as it starts its training from, all pictures are one.
+    vision = {**SIZE, "image_size": 32, "patch_size": 8, "initializer_range": 0.5}
+    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=24)
+    BlipModel(config).save_pretrained(folder)
+    BlipImageProcessorPil(size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def tiny_tipsv2(folder: Path, seed: int = 0) -> Path:
+    """A TIPSv2, whose image processor transformers has for torchvision alone."""
+    torch.manual_seed(seed)
+    n = _gemma_tokenizer(folder, kind="Tipsv2Tokenizer")
+    text = {**SIZE, "vocab_size": n, "max_position_embeddings": 16}
+    vision = {**SIZE, "image_size": 32, "patch_size": 8}
+    Tipsv2Model(Tipsv2Config(text_config=text, vision_config=vision)).save_pretrained(folder)
+    content = {"image_processor_type": "Tipsv2ImageProcessor", "size": SQUARE}
+    (folder / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def _gemma_tokenizer(folder: Path, kind: str = "GemmaTokenizer") -> int:
+    """Gemma's kind of tokenizer as SigLIP 2's folders hold it: it keeps capitals. Returns its tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?\u2581"
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{n:02X}>" for n in range(256)), *letters]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.add_special_tokens(tokens[:5])
+    tokenizer.post_processor = processors.TemplateProcessing("$A <eos>", special_tokens=[("<eos>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    content = {"tokenizer_class": kind, "add_bos_token": False, "add_eos_token": True}
+    content |= {"padding_side": "right", "model_input_names": ["input_ids"], "do_lower_case": True}
+    content |= {f"{name}_token": f"<{name}>" for name in ("pad", "eos", "bos", "unk")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
+    return len(tokens)
+
+
+def _xlm_tokenizer(folder: Path, length: int) -> dict[str, int]:
+    """XLM-R's kind of tokenizer, by words; returns what a text tower's configuration says of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "\u2581", *(f"\u2581{word}" for word in WORDS)]
+    scores = [(token, 0.0 if number < 5 else -float(number)) for number, token in enumerate(tokens)]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    ends = [("<s>", 0), ("</s>", 2)]
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=ends)
+    tokenizer.add_special_tokens(tokens[:5])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    content = {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": length}
+    content |= {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    content |= {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
+    return {"vocab_size": len(tokens), "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
 
 
 def _clip(folder, text, vision, projection_dim, image_size, seed, texts, vocabulary=None) -> Path:
