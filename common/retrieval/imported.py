@@ -94,7 +94,9 @@ def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Te
             if team.leads:
                 cache.write(data.cache_dir, img, txt, _meta(vectors, data, sample, identity))
         team.wait()
-    return Frozen(meta_file, made=not there, not_compared=[], leftovers=[])
+    # Of a cache that is there already the images may be elsewhere by now, and so can't be compared.
+    not_compared = ["images"] if there and identity.images is None else []
+    return Frozen(meta_file, made=not there, not_compared=not_compared, leftovers=[])
 
 
 def read(folder: Path, annotation_file: Path, sample: coco.Sample) -> Vectors:

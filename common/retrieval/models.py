@@ -19,9 +19,7 @@ from common.settings import PROJECT_DIR, shown
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 POINTER = b"version https://git-lfs"
-ELSEWHERE = (
-    "encode with the library that made it, and bring the vectors (EMBEDDINGS_DIR in main.py; see README)"
-)
+ELSEWHERE = "encode with the library that made it, and bring its vectors (EMBEDDINGS_DIR: docs/settings.md)"
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
 
 

@@ -82,6 +82,8 @@ def test_rows_are_brought_into_the_frozen_order(data):
 
     again, said = freeze(data)
     assert (again.made, again.not_compared, said) == (False, [], [])
+    (data.image_dir / found.meta.file_names[0]).unlink()
+    assert freeze(data)[0].not_compared == ["images"]
 
 
 def test_other_vectors_under_that_name_are_refused(data):
@@ -249,9 +251,9 @@ def test_a_text_tower_is_asked_for_and_must_be_the_vectors_own(data, tmp_path):
         other.add(["three cats"], "some")
 
 
-def test_the_lines_that_the_readme_shows_export_such_a_folder(data, tmp_path, monkeypatch):
+def test_the_lines_that_the_docs_show_export_such_a_folder(data, tmp_path, monkeypatch):
     """With something in open_clip's place, whose functions have the same names and shapes."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(import json, .*?)^```$", text, re.M | re.S)
     assert len(code.rpartition("\n\n")[2].splitlines()) == 8, "behind imports and the model's own lines"
     model = types.SimpleNamespace(
@@ -271,6 +273,6 @@ def test_the_lines_that_the_readme_shows_export_such_a_folder(data, tmp_path, mo
     code = code.replace("data/val2017/", f"{data.image_dir}/")
     code = code.replace("data/annotations/captions_val2017.json", str(data.annotation_file))
     (tmp_path / "vectors").mkdir(exist_ok=True)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "settings.md", "exec"), {})
     made = freeze_all(data._replace(embeddings_dir=tmp_path / "vectors"))
     assert len(cache.load(made.meta_file).img) == 12
