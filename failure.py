@@ -68,13 +68,18 @@ def check_settings(settings: Settings) -> None:
     page.photo_bytes(overlap + each)  # raises where a page would grow too large
 
 
+def known(value: np.floating) -> float | None:
+    """A score of `Ranks` as a number; None where a run does not tell it."""
+    return None if np.isnan(value) else float(value)
+
+
 def describe(parts: dict[str, list[int]], found: Ranks, content: Meta) -> list[Failure]:
     """Everything known of each drawn failure, in the order of the draw. `parts`: part -> its idx."""
     ambiguous = coco.provably_ambiguous(content.captions, content.gt_img_index)
     failures: list[Failure] = []
     for part, idx in ((part, idx) for part, drawn in parts.items() for idx in drawn):
         gt, pred = content.gt_img_index[idx], int(found.best_other[idx])
-        gt_score, pred_score = float(found.positive_score[idx]), float(found.best_other_score[idx])
+        gt_score, pred_score = known(found.positive_score[idx]), float(found.best_other_score[idx])
         failures.append(
             Failure(
                 order=len(failures) + 1,
@@ -91,10 +96,10 @@ def describe(parts: dict[str, list[int]], found: Ranks, content: Meta) -> list[F
                 gt_rank=int(found.rank[idx]),
                 gt_score=gt_score,
                 pred_score=pred_score,
-                margin=pred_score - gt_score,
+                margin=None if gt_score is None else pred_score - gt_score,
                 tied=bool(found.tied[idx]),
                 provably_ambiguous=bool(ambiguous[idx]),
-                gt_pred_cosine=float(found.own_other_cosine[idx]),
+                gt_pred_cosine=known(found.own_other_cosine[idx]),
             )
         )
     return failures

@@ -5,15 +5,14 @@ Run:    python main.py
         torchrun --nproc-per-node 4 main.py             (a process for each of 4 GPUs)
 Reads:  data/val2017/ and data/annotations/captions_val2017.json (data/README.md says where to get them),
         or the bundled sample in data/sample/ as long as there is no data/val2017/; with EMBEDDINGS_DIR
-        images.npy, captions.npy and rows.json, vectors that were made elsewhere
-Writes: cache/ (frozen embeddings, what their rows are, and their ranks), final_results/baseline.json
+        images.npy, captions.npy and rows.json, vectors that were made elsewhere; with RUN_FILE a run
+Writes: cache/ (frozen embeddings, what their rows are, and their ranks), final_results/baseline.json and,
+        with EXPORT_RUN, run.trec.gz and qrels.trec next to it
 Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: some minutes on a GPU, about a
         quarter of an hour on a laptop; a run that was stopped continues where it was. Later runs only load.
 """
 
 from pathlib import Path
-
-import numpy as np
 
 from common import records, say
 from common.commands import command
@@ -27,11 +26,18 @@ from common.retrieval import (
     freezing,
     frozen_ranks,
     imported,
+    measure_lines,
     meta,
+    run_cache,
+    run_export,
+    runs,
 )
 from common.retrieval.distributed import Team, together
-from common.retrieval.evaluation import Baseline, Comparison, Measures
+from common.retrieval.evaluation import Baseline
 from common.retrieval.freezing import Data, Frozen, Wanted
+from common.retrieval.meta import Meta
+from common.retrieval.ranks import Ranks
+from common.retrieval.runs import Run
 from common.settings import PROJECT_DIR, Settings, at_least, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------
@@ -45,9 +51,11 @@ EMBEDDINGS_DIR: str | None = None  # vectors made elsewhere, in the model's plac
 STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings
 RESULT_DIR: str = "final_results"  # baseline.json
+RUN_FILE: str | None = None  # of another retriever, in place of a model: a TREC run, or mteb's predictions
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 DTYPE: str = "float32"  # float32, bfloat16, float16; the study's is float32
 BATCH_SIZE: int = 32  # items at once; halved by itself where a GPU's memory is too small
+EXPORT_RUN: int = 0  # images of each caption to write as a TREC run; 0: none
 DOWNLOAD: bool = False  # True: fetch what is missing of COCO (1.1 GB) to the places named above
 # ------------------------------------------------------------------------------------------------------------
 
@@ -64,6 +72,9 @@ def check_settings(settings: Settings) -> None:
     """Refuse what no run can do, before anything is read."""
     at_least(2, NUM_IMAGES=settings.NUM_IMAGES)  # out of a single image any caption retrieves its own
     at_least(1, CAPTIONS_PER_IMAGE=settings.CAPTIONS_PER_IMAGE, BATCH_SIZE=settings.BATCH_SIZE)
+    at_least(0, EXPORT_RUN=settings.EXPORT_RUN)
+    if settings.RUN_FILE and (settings.EXPORT_RUN or settings.EMBEDDINGS_DIR):
+        raise SettingError("RUN_FILE takes a run in place of embeddings: unset EXPORT_RUN and EMBEDDINGS_DIR")
     encoder.check_names(settings.DEVICE, settings.DTYPE)
     imported.check(settings.EMBEDDINGS_DIR)
     # The archive holds COCO's own files: one of another name would still be missing once all is fetched.
@@ -120,13 +131,13 @@ def say_data(data: Data, sample: coco.Sample, settings: Settings) -> None:
         print(f"  {short} with fewer captions than CAPTIONS_PER_IMAGE: using all that there are")
 
 
-def say_frozen(frozen: Frozen) -> None:
+def say_frozen(frozen: Frozen, held: str) -> None:
     """Whether the cache was made or found, and what could not be checked."""
     name = shown(frozen.meta_file)
     if frozen.made:
-        print(f"Wrote {name} and its embeddings. Keep these files: every later step refers to their rows")
+        print(f"Wrote {name} and its {held}. Keep these files: every later step refers to their rows")
     else:
-        print(f"Loaded {name} and its embeddings; nothing was encoded again")
+        print(f"Loaded {name} and its {held}; nothing was encoded again")
     if frozen.not_compared:
         unknown = ", ".join(frozen.not_compared)
         print(f"  not checked (the model or the images are not on this machine): {unknown}")
@@ -136,65 +147,24 @@ def say_frozen(frozen: Frozen) -> None:
         print(list_rows([path.name for path in frozen.leftovers]))
 
 
-def evaluate(frozen: cache.Cache, device: str, team: Team) -> Baseline:
+def say_run(run: Run, path: Path) -> None:
+    """What was read of a run, and what was left out."""
+    print(f"Read {shown(path)}: {say.items(len(run.image), 'listed image')}, retrieved by {run.name}")
+    if run.left_out:
+        print(f"  left out: {run.left_out:,} of captions or images that are not in the sample")
+
+
+def evaluate(found: Ranks, content: Meta, meta_file: Path) -> Baseline:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
-    device = encoder.counting_device(team.device(device))
-    found = frozen_ranks.freeze(frozen, device, team)
-    ambiguous = coco.provably_ambiguous(frozen.meta.captions, frozen.gt)
-    answerable = coco.answerable(frozen.meta.captions, frozen.gt)
-    captions = evaluation.text_to_image(
-        found.rank,
-        frozen.gt,
-        gallery=len(frozen.img),
-        ties=int(found.tied.sum()),
-        **evaluation.same_text(found.rank == 1, ambiguous, answerable),
-    )
-    with_caption = np.flatnonzero(found.image_rank)  # the others have no positive, and rank 0
-    ranks, ties = found.image_rank[with_caption], int(found.image_tied.sum())
-    images = evaluation.image_to_text(ranks, with_caption, gallery=len(frozen.txt), ties=ties)
+    captions = evaluation.of_captions(found, content)
     return Baseline(
         text_to_image=captions,
-        image_to_text=images,
-        comparison=evaluation.comparison(captions, frozen.meta),
-        cache=evaluation.CacheNote(frozen.meta.fingerprint, shown(frozen.meta_file)),
-        made_with=frozen.meta.making,
+        image_to_text=evaluation.of_images(found, content),
+        comparison=evaluation.comparison(captions, content),
+        cache=evaluation.CacheNote(content.fingerprint, shown(meta_file)),
+        made_with=content.making,
         versions=encoder.versions(),
     )
-
-
-def say_result(found: Baseline) -> None:
-    """The headline numbers, each with its n and its interval."""
-    captions, images = found.text_to_image, found.image_to_text
-    say_direction("text to image", captions, f"{captions.n:,} captions over {captions.gallery:,} images")
-    say_direction("image to text", images, f"{images.n:,} images over {images.gallery:,} captions")
-    ties = f"{say.items(captions.ties, 'caption')}, {say.items(images.ties, 'image')}"
-    print(f"\n95% intervals account for captions of the same image. Ties count as errors: {ties}")
-    for sentence in evaluation.limits(found):
-        print(sentence)
-    if found.comparison:
-        say_comparison(found.comparison)
-
-
-def say_direction(name: str, found: Measures, n: str) -> None:
-    """The measures of one direction."""
-    print(f"\n{name}: {n}")
-    for measure, one in found.by_name.items():
-        form = say.coefficient if measure == "MRR" else say.share  # MRR is no share of anything
-        print(f"  {measure:<4} = {form(one.value, one.low, one.high)}")
-    print(f"  median rank {found.median_rank:g}")
-
-
-def say_comparison(compared: Comparison) -> None:
-    """Whether the published baseline was reproduced, and where to look if not."""
-    published = " / ".join(say.two(value) for value in compared.published.values())
-    points = " / ".join(say.signed(value) for value in compared.difference_points.values())
-    if compared.agrees:
-        print(f"Agrees with the published {published} (differences {points} points)")
-        return
-    normal = f"up to {evaluation.STUDY_TOLERANCE} is normal numerical variation"
-    print(f"Differs from the published {published} by {points} points ({normal}).")
-    print("  Likely causes: other weights (see `revision`), another image backend or resize (`processor`),")
-    print("  images that were re-encoded or do not belong to this file")
 
 
 @reported
@@ -211,16 +181,28 @@ def main(team: Team) -> None:
     say_data(data, sample, settings)
 
     wanted = Wanted(settings.SEED, per_image, settings.DTYPE, settings.DEVICE, settings.BATCH_SIZE)
-    freeze = imported.freeze if data.embeddings_dir else freezing.freeze
-    frozen = freeze(data, sample, wanted, team, tell=print)
-    say_frozen(frozen)
-    found = evaluate(cache.load(frozen.meta_file), settings.DEVICE, team)
-    say_result(found)
+    if settings.RUN_FILE:
+        run = runs.read(settings.RUN_FILE, runs.known(captions, sample))
+        say_run(run, settings.RUN_FILE)
+        with team.leader_first():
+            frozen = run_cache.freeze(data, sample, wanted, run)
+        say_frozen(frozen, "ranks")
+        ranks = frozen_ranks.of(frozen.meta_file, meta.read(frozen.meta_file))
+    else:
+        freeze = imported.freeze if data.embeddings_dir else freezing.freeze
+        frozen = freeze(data, sample, wanted, team, tell=print)
+        say_frozen(frozen, "embeddings")
+        loaded = cache.load(frozen.meta_file)
+        ranks = frozen_ranks.freeze(loaded, encoder.counting_device(team.device(settings.DEVICE)), team)
+    found = evaluate(ranks, meta.read(frozen.meta_file), frozen.meta_file)
+    print("\n".join(measure_lines.lines(found)))
 
-    result_file = data.result_dir / evaluation.BASELINE
+    result_file, exported = data.result_dir / evaluation.BASELINE, []
     if team.leads:
         records.write(result_file, found)
-    print(f"\nWrote {shown(result_file)}")
+        if settings.EXPORT_RUN:
+            exported = run_export.write(data.result_dir, loaded, ranks, settings.EXPORT_RUN)
+    print(f"\nWrote {', '.join(map(shown, [result_file, *exported]))}")
     print(f"Next: {command('failure.py')}")
 
 

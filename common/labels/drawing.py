@@ -29,12 +29,12 @@ class Failure(NamedTuple):
     pred_img_id: int
     pred_file_name: str
     gt_rank: int  # of the caption's own image, 2 or more
-    gt_score: float  # cosine of the caption and its own image
+    gt_score: float | None  # cosine of the caption and its own image; None where a run does not list it
     pred_score: float  # cosine of the caption and the image ranked first
-    margin: float  # the second less the first; 0 is a tie
+    margin: float | None  # the second less the first; 0 is a tie
     tied: bool  # another image has the very score of the caption's own
     provably_ambiguous: bool  # a caption of another image has the same text
-    gt_pred_cosine: float  # of the two images
+    gt_pred_cosine: float | None  # of the two images; None of a run
 
 
 def draw(failures: np.ndarray, caption_ids: Sequence[int], seed: int) -> list[int]:

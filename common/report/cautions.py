@@ -60,7 +60,7 @@ def of_baseline(baseline: Baseline) -> list[str]:
             "the model's revision, the image processor and the images before you trust anything below"
         )
     for one, noun, other in ((found, "captions", "image"), (baseline.image_to_text, "images", "caption")):
-        if one.ties > LARGE_TIES * one.n:
+        if one is not None and one.ties > LARGE_TIES * one.n:  # a run says nothing of images as queries
             said.append(
                 f"{say.number(one.ties)} of {say.number(one.n)} {noun} tie: another {other} has the very "
                 f"score of the right one. Ties count as errors, so recall of {noun} is a lower bound"

@@ -29,7 +29,8 @@ def baseline(found: Baseline) -> list[dict]:
     """Both directions; text to image with the published recall, where the settings are that study's."""
     own = found.text_to_image
     rows = _direction("text to image", own, own.gallery, found.comparison)
-    return rows + _direction("image to text", found.image_to_text, found.image_to_text.gallery, None)
+    images = found.image_to_text
+    return rows + (_direction("image to text", images, images.gallery, None) if images else [])
 
 
 def _direction(name: str, found: Measures, gallery: int, compared: Comparison | None) -> list[dict]:

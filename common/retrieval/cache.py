@@ -46,9 +46,15 @@ class Cache:
 def load(meta_file: Path) -> Cache:
     """Read a cache and check it against its own fingerprints.
 
-    Raises UserError where a file is missing, cut off, or holds other numbers than were written.
+    Raises UserError where a file is missing, cut off, or holds other numbers than were written, and for the
+    cache of a run.
     """
     content = metas.read(meta_file)
+    if content.fingerprints.run:
+        raise UserError(
+            f"{shown(meta_file)} is of a run (RUN_FILE): it has ranks but no embeddings, with which all "
+            "methods of step 6 score. Steps 2 to 5 need none; for step 6 freeze some with `python main.py`"
+        )
     tensors = {kind: _read_tensor(_tensor_file(meta_file, kind), content, kind) for kind in ("img", "txt")}
     return Cache(tensors["img"], tensors["txt"], content, Path(meta_file))
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from common import say, statistics
 from common.records import Record, field
-from common.retrieval.meta import Making
+from common.retrieval import coco
+from common.retrieval.meta import Making, Meta
+from common.retrieval.ranks import Ranks
 
 CUTOFFS = (1, 5, 10)
 STUDY_MODEL = "openai/clip-vit-base-patch32"
@@ -49,6 +51,19 @@ class Measures(Record):
         return {"R@1": self.r1, "R@5": self.r5, "R@10": self.r10, "MRR": self.mrr}
 
 
+class Merged(Record):
+    """Recall where captions of equal text are one query with several positives, as mteb counts it.
+
+    Of a query's images it is the share that is among the first K: trec_eval's recall.
+    """
+
+    queries: int
+    most_images: int  # of one query
+    r1: float = field(name="R@1")
+    r5: float = field(name="R@5")
+    r10: float = field(name="R@10")
+
+
 class TextToImage(Measures, kw_only=True):
     """Captions are queries."""
 
@@ -59,6 +74,10 @@ class TextToImage(Measures, kw_only=True):
     provably_ambiguous_right: int | None = None  # with the own image first
     provably_ambiguous_at_most: int | None = None  # that can be, since equal texts get equal scores
     r1_ceiling: float | None = field(name="R@1_ceiling", default=None)  # R@1 if that many were right
+    merged: Merged | None = None  # None: of an earlier version
+    # Of a run (RUN_FILE) that lists not every image, else None:
+    below: int | None = None  # captions whose own image is not listed; they have the last rank of all
+    listed: int | None = None  # fewest images that are listed for one of these
 
 
 class ImageToText(Measures, kw_only=True):
@@ -87,11 +106,37 @@ class Baseline(Record):
     """baseline.json: the measures, then where they come from."""
 
     text_to_image: TextToImage
-    image_to_text: ImageToText
+    image_to_text: ImageToText | None  # None: of a run, which ranks no captions
     comparison: Comparison | None  # None: with other settings than the study's
     cache: CacheNote
     made_with: Making
     versions: dict[str, str]  # package -> version, of this evaluation
+
+
+def of_captions(found: Ranks, content: Meta) -> TextToImage:
+    """The measures of a cache's captions; `content`: what its meta file holds."""
+    gt, below = np.array(content.gt_img_index), found.rank > found.depth
+    ambiguous = coco.provably_ambiguous(content.captions, gt)
+    answerable = coco.answerable(content.captions, gt)
+    return text_to_image(
+        found.rank,
+        gt,
+        gallery=len(content.file_names),
+        ties=int(found.tied.sum()),
+        **same_text(found.rank == 1, ambiguous, answerable),
+        merged=merged(found.rank, content.captions, gt),
+        below=int(below.sum()) or None,
+        listed=int(found.depth[below].min()) if below.any() else None,
+    )
+
+
+def of_images(found: Ranks, content: Meta) -> ImageToText | None:
+    """The measures of a cache's images; None of a run's."""
+    with_caption = np.flatnonzero(found.image_rank)  # the others have no positive, and rank 0
+    if not len(with_caption):
+        return None
+    ranks, ties = found.image_rank[with_caption], int(found.image_tied.sum())
+    return image_to_text(ranks, with_caption, gallery=len(content.captions), ties=ties)
 
 
 def text_to_image(ranks: np.ndarray, gt: np.ndarray, **counts: int) -> TextToImage:
@@ -146,6 +191,20 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     return float(np.mean(1.0 / ranks))
 
 
+def merged(ranks: np.ndarray, captions: list[str], gt: np.ndarray) -> Merged:
+    """Recall with captions of equal text merged into one query.
+
+    ranks and gt (n_captions,): as for `text_to_image`. Texts are equal where they are encoded as one; of
+    captions of one text and one image the first counts, since all have one rank.
+    """
+    ranks_of: dict[str, dict[int, int]] = {}  # text -> image row -> rank
+    for rank, caption, image in zip(ranks.tolist(), captions, gt.tolist(), strict=True):
+        ranks_of.setdefault(coco.one_form(caption), {}).setdefault(image, rank)
+    each = [np.array(list(of_text.values())) for of_text in ranks_of.values()]
+    reached = {f"r{k}": float(np.mean([recall(ranks, k) for ranks in each])) for k in CUTOFFS}
+    return Merged(queries=len(each), most_images=max(map(len, each)), **reached)
+
+
 def same_text(right: np.ndarray, ambiguous: np.ndarray, answerable: int) -> dict[str, int | float]:
     """The fields of TextToImage on captions with the same text as a caption of another image.
 
@@ -194,6 +253,13 @@ def limits(found: Baseline) -> list[str]:
         said.append(
             f"{n} with the same text as a caption of another image: equal texts get equal scores,\n"
             f"  so at most {most:,} can be right ({right:,} are), and R@1 is {ceiling} at most"
+        )
+    if captions.below:
+        n = say.items(captions.below, "caption")
+        said.append(
+            f"{n} below the {captions.listed:,} or more images that the run lists: they count as last,\n"
+            f"  so R@K is exact up to K = {captions.listed:,}. Beyond it R@K, and MRR in any case, is a\n"
+            "  lower bound, and a median rank an upper one"
         )
     if made.truncated_captions:
         said.append(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")

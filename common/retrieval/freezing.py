@@ -61,6 +61,7 @@ class Identity(NamedTuple):
     rows: str  # SHA-256 over what each row stands for
     images: str | None  # SHA-256 over names and sizes; None where an image was not found
     lower_cased: bool | None = None  # captions, before they are encoded; None where the model was not found
+    run: str | None = None  # SHA-256 of the run file that ranks come from, where there are no embeddings
 
 
 class Job(NamedTuple):
@@ -97,6 +98,7 @@ HASHES = {
     "annotation_file": "ANNOTATION_FILE's content",
     "images": "names and sizes of the images",
     "rows": "images and captions of the rows",
+    "run": "RUN_FILE's content",
 }
 
 

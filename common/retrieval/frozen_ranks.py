@@ -32,6 +32,8 @@ def of(meta_file: Path, content: Meta) -> Ranks:
     found = ranks.read(meta_file, content)
     if found is not None:
         return found
+    if content.fingerprints.run:
+        raise UserError(f"{shown(meta_file)}: the ranks of its run were not found, so {ranks.AGAIN}")
     try:
         from common.retrieval import cache, distributed
     except ImportError as error:
@@ -62,7 +64,11 @@ def _count(frozen: "Cache", device: str, team: "Team") -> Ranks:
     from common.retrieval import ranking
 
     counted = ranking.rank(frozen.txt, frozen.img, frozen.gt, device, team)
-    found = Ranks(**vars(counted), own_other_cosine=_cosines(frozen, counted.best_other))
+    found = Ranks(
+        **vars(counted),
+        own_other_cosine=_cosines(frozen, counted.best_other),
+        depth=np.full(len(frozen.gt), len(frozen.img)),
+    )
     if team.leads:
         ranks.write(frozen.meta_file, frozen.meta, found, files.versions("torch", "numpy"))
     return found

@@ -35,6 +35,8 @@ class Fingerprints(Record):
     rows: str = ""  # over what each row stands for
     img: str = ""  # over shape, dtype and values of the image embeddings
     txt: str = ""  # the same of the caption embeddings
+    run: str | None = None  # of the run file that the ranks come from, in place of embeddings
+    exported_from: str | None = None  # of the cache that this run is the unchanged export of
 
 
 class Making(Record, kw_only=True):
@@ -75,9 +77,14 @@ class Meta(Making, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """The identity of the cache, 16 hexadecimal digits: its rows and both tensors."""
+        """The identity of the cache, 16 hexadecimal digits: its rows and both tensors, or its run.
+
+        An export is taken for the cache that it came from: labels of the one's failures are the other's.
+        """
         parts = self.fingerprints
-        return files.fingerprint(f"{parts.rows}{parts.img}{parts.txt}".encode("ascii"))[:16]
+        if parts.exported_from:
+            return parts.exported_from
+        return files.fingerprint(f"{parts.rows}{parts.img}{parts.txt}{parts.run or ''}".encode("ascii"))[:16]
 
     @property
     def making(self) -> Making:

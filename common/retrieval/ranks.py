@@ -41,7 +41,10 @@ class Ranking:
 class Ranks(Ranking):
     """The ranks of a cache, with what else later steps need of its embeddings."""
 
+    # Of a run (RUN_FILE) own images that are not listed have the last rank of all; scores that it does not
+    # tell are NaN, and so are cosines of images; `best_other` is -1 where no other image is listed.
     own_other_cosine: np.ndarray  # (n_captions,) float64: of the caption's own image and `best_other`
+    depth: np.ndarray  # (n_captions,) int64: images that it was compared with: all, or those that a run lists
 
 
 class Note(Record):
