@@ -5,7 +5,8 @@ Run:    python main.py
         torchrun --nproc-per-node 4 main.py             (a process for each of 4 GPUs)
 Reads:  data/val2017/ and data/annotations/captions_val2017.json (data/README.md says where to get them),
         or the bundled sample in data/sample/ as long as there is no data/val2017/; with EMBEDDINGS_DIR
-        images.npy, captions.npy and rows.json, vectors that were made elsewhere; with RUN_FILE a run
+        images.npy, captions.npy and rows.json, vectors that were made elsewhere; with RUN_FILE a run;
+        step 4's verified positives, once there are some
 Writes: cache/ (frozen embeddings, what their rows are, and their ranks), final_results/baseline.json and,
         with EXPORT_RUN, run.trec.gz and qrels.trec next to it
 Takes:  the bundled sample: seconds. COCO's 5,000 images and 25,000 captions: some minutes on a GPU, about a
@@ -18,6 +19,7 @@ from common import records, say
 from common.commands import command
 from common.errors import SettingError, list_rows, reported
 from common.retrieval import (
+    additional,
     cache,
     coco,
     download,
@@ -35,7 +37,6 @@ from common.retrieval import (
 from common.retrieval.distributed import Team, together
 from common.retrieval.evaluation import Baseline
 from common.retrieval.freezing import Data, Frozen, Wanted
-from common.retrieval.meta import Meta
 from common.retrieval.ranks import Ranks
 from common.retrieval.runs import Run
 from common.settings import PROJECT_DIR, Settings, at_least, override, shown
@@ -48,8 +49,9 @@ SEED: int = 42  # of the sample; later steps take it from the cache
 IMAGE_DIR: str = "data/val2017"  # folder of the images
 ANNOTATION_FILE: str = "data/annotations/captions_val2017.json"  # COCO captions JSON
 EMBEDDINGS_DIR: str | None = None  # vectors made elsewhere, in the model's place (docs/settings.md)
-STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
+STUDY_DIR: str | None = None  # folder of one study, with the three below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings
+FAILURE_DIR: str = "failure_analysis"  # verified positives, once step 4 has found some
 RESULT_DIR: str = "final_results"  # baseline.json
 RUN_FILE: str | None = None  # of another retriever, in place of a model: a TREC run, or mteb's predictions
 DEVICE: str = "auto"  # auto, cpu, cuda, cuda:1, mps
@@ -154,8 +156,9 @@ def say_run(run: Run, path: Path) -> None:
         print(f"  left out: {run.left_out:,} of captions or images that are not in the sample")
 
 
-def evaluate(found: Ranks, content: Meta, meta_file: Path) -> Baseline:
+def evaluate(found: Ranks, meta_file: Path, failure_dir: Path) -> Baseline:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
+    content = meta.read(meta_file)
     captions = evaluation.of_captions(found, content)
     return Baseline(
         text_to_image=captions,
@@ -164,6 +167,7 @@ def evaluate(found: Ranks, content: Meta, meta_file: Path) -> Baseline:
         cache=evaluation.CacheNote(content.fingerprint, shown(meta_file)),
         made_with=content.making,
         versions=encoder.versions(),
+        additional_positives=additional.of(found.rank, found.best_other, content, failure_dir),
     )
 
 
@@ -194,7 +198,7 @@ def main(team: Team) -> None:
         say_frozen(frozen, "embeddings")
         loaded = cache.load(frozen.meta_file)
         ranks = frozen_ranks.freeze(loaded, encoder.counting_device(team.device(settings.DEVICE)), team)
-    found = evaluate(ranks, meta.read(frozen.meta_file), frozen.meta_file)
+    found = evaluate(ranks, frozen.meta_file, settings.FAILURE_DIR)
     print("\n".join(measure_lines.lines(found)))
 
     result_file, exported = data.result_dir / evaluation.BASELINE, []

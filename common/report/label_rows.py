@@ -22,6 +22,7 @@ COUNTED = {  # what counts as right -> in words
     "all of the missing": f"the most: all {AMBIGUOUS}, and all failures without a label",
 }
 AGREED = ("all agree", "majority")  # how a label was decided that two people or more gave
+VERIFIED = "R@1 with verified positives, a lower bound"
 QUANTILES = {"p05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "p95": 0.95}
 
 
@@ -29,6 +30,9 @@ def baseline(found: Baseline) -> list[dict]:
     """Both directions; text to image with the published recall, where the settings are that study's."""
     own = found.text_to_image
     rows = _direction("text to image", own, own.gallery, found.comparison)
+    if found.additional_positives:
+        wider = {name: getattr(found.additional_positives, name) for name in ("value", "low", "high")}
+        rows.append({**rows[0], "measure": VERIFIED, **wider, "published": None, "difference_points": None})
     images = found.image_to_text
     return rows + (_direction("image to text", images, images.gallery, None) if images else [])
 

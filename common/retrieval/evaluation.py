@@ -12,6 +12,7 @@ import numpy as np
 from common import say, statistics
 from common.records import Record, field
 from common.retrieval import coco
+from common.retrieval.additional import Additional
 from common.retrieval.meta import Making, Meta
 from common.retrieval.ranks import Ranks
 
@@ -111,6 +112,7 @@ class Baseline(Record):
     cache: CacheNote
     made_with: Making
     versions: dict[str, str]  # package -> version, of this evaluation
+    additional_positives: Additional | None = None  # None: people have verified no further pairs
 
 
 def of_captions(found: Ranks, content: Meta) -> TextToImage:
@@ -261,6 +263,8 @@ def limits(found: Baseline) -> list[str]:
             f"  so R@K is exact up to K = {captions.listed:,}. Beyond it R@K, and MRR in any case, is a\n"
             "  lower bound, and a median rank an upper one"
         )
+    if found.additional_positives:
+        said.append(found.additional_positives.sentence)
     if made.truncated_captions:
         said.append(f"Captions cut off at {made.max_tokens} tokens: {made.truncated_captions:,}")
     if mostly_tied(captions):

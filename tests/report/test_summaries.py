@@ -1,6 +1,8 @@
 """CSVs: how numbers are written, that what is read back is what was written, and what a rerun removes."""
 
-from common.report import figures, study_tables, summaries
+from common import records
+from common.report import figures, label_rows, study_tables, summaries
+from common.retrieval.additional import Additional
 from tests.support import written_study
 
 
@@ -27,6 +29,17 @@ def test_each_column_has_its_decimals(tmp_path):
 def test_tau_and_shares_keep_their_digits_among_percents(tmp_path):
     row = {"tau": 0.005, "share_of_labelled_failures": 0.1234567, "contribution_pp": 0.129}
     assert list(written(tmp_path, "summary_subset_results", row).values()) == ["0.005", "0.123457", "0.13"]
+
+
+def test_verified_positives_have_a_row_that_says_lower_bound():
+    pairs = {"file": "a.qrels", "sha256": "", "pairs": 3, "other_pairs": 0, "gained": 2}
+    wider = Additional(**pairs, value=0.41, low=0.39, high=0.43)
+    found = written_study.baseline()
+    rows = label_rows.baseline(records.replace(found, additional_positives=wider))
+    (row,) = [row for row in rows if row["measure"] == label_rows.VERIFIED]
+    assert (row["direction"], row["value"], row["low"], row["high"]) == ("text to image", 0.41, 0.39, 0.43)
+    assert "lower bound" in row["measure"] and row["published"] is None
+    assert [one for one in rows if one is not row] == label_rows.baseline(found)
 
 
 def test_every_figure_has_a_declared_csv():
