@@ -5,8 +5,9 @@ Reads:  every assign_*.csv and assign_*.xlsx of failure_analysis/ (exports of th
         ever changed), adjudicate.csv, failure_samples.csv, manifest.json, and the captions in cache/
 Writes: failure_analysis/: annotations_clean.csv (one row an item), annotations_raw.csv (every rating),
         category_distribution.csv, ambiguous_vs_clear.csv, agreement.csv and .json, sensitivity.csv,
-        confusion.csv, disagreements.csv, raters.csv, problems.csv, and adjudicate.csv (what a person has
-        to decide)
+        confusion.csv, disagreements.csv, raters.csv, problems.csv, adjudicate.csv (what a person has to
+        decide), verified_positives.csv, .qrels and .md, single_votes.csv (images that fit); with a model's
+        labels assisted_shares.csv, model_agreement.csv and model_confusion.csv
 Takes:  some seconds, on any laptop
 """
 
@@ -27,6 +28,7 @@ from common.labels import (
     levels,
     merged,
     model_labels,
+    positives,
     ratings,
     sensitivity,
     share_lines,
@@ -36,7 +38,7 @@ from common.labels.decisions import Item, decide
 from common.labels.handed_in import HandIn, Rater
 from common.labels.sheets import Table
 from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES, SUBTYPE_NAMES
-from common.settings import at_least, override, shown
+from common.settings import PROJECT_DIR, at_least, override, shown
 
 # ---- settings ----------------------------------------------------------------------------------------------
 STRICT: bool = True  # any problem stops the merge; False: bad rows are left out, listed in problems.csv
@@ -47,8 +49,7 @@ CACHE_DIR: str = "cache"  # frozen embeddings; only their meta file is read
 FAILURE_DIR: str = "failure_analysis"  # the handed-in sheets, and where the merged files go
 # ------------------------------------------------------------------------------------------------------------
 
-IDX_NAMED = 10  # missing items named on the console; raters.csv has all
-BLANK_NAMED = 3  # empty sheets named on the console
+GUIDE = PROJECT_DIR / "annotation_guide.md"  # its words are the version that a data card names
 
 
 class Merge(NamedTuple):
@@ -63,6 +64,7 @@ class Merge(NamedTuple):
     measured: levels.Measured  # agreement at each level
     what_if: list[sensitivity.Row]  # shares if raters err as the overlap suggests
     raters: list[Rater]
+    fitting: positives.Positives  # retrieved images that people found to fit
     assisted: assisted.Compared | None  # shares that a model's labels help to estimate, if there are any
 
 
@@ -86,6 +88,7 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
         levels.measure(labels, rounds, seed),
         sensitivity.of(labels, counted, agreement.Redraws(rounds, [seed])),
         handed_in.raters(given, labels),
+        positives.of(labels, given.adjudicated.choices, given.folder.ids),
         assisted.compare(items, distribution, model, rounds, seed) if model and items else None,
     )
 
@@ -105,7 +108,9 @@ def tables(given: HandIn, result: Merge) -> dict[str, Table]:
         "raters.csv": handed_in.table(result.raters),
         "problems.csv": Table(findings.COLUMNS, [problem.cells() for problem in given.problems]),
         adjudication.NAME: adjudication.table(result.waiting, decided.filled, labels, folder),
-    } | (assisted.tables(result.assisted) if result.assisted else {})
+        **positives.tables(result.fitting),
+        **assisted.tables(result.assisted),
+    }
 
 
 def report(given: HandIn, result: Merge, settings: merged.Settings) -> merged.Report:
@@ -144,21 +149,6 @@ def say_findings(given: HandIn, strict: bool) -> None:
         print(f"Left out, listed in problems.csv:\n{list_rows(problems)}")
     if notes:
         print(f"Notes:\n{list_rows(notes)}")
-
-
-def say_who(given: HandIn, raters: list[Rater]) -> None:
-    """Who handed in what, and what is missing."""
-    print("Handed in:")
-    for rater in raters:
-        missing = say.first_of(list(map(str, rater.missing)), IDX_NAMED)
-        lacks = f"{say.number(len(rater.missing))} missing (idx {missing})" if missing else "complete"
-        n_labels = say.items(rater.labeled, "label")
-        print(f"  {rater.name:<4} {n_labels:>11}  {', '.join(rater.files) or 'nothing'}; {lacks}")
-    for file, later in given.replaced.items():
-        print(f"  Skipped {file}: {later} is a later export of the same page")
-    blank = [sheet.file for sheet in given.sheets if not sheet.labeled]
-    if blank:
-        print(f"  Skipped {say.items(len(blank), 'empty sheet')} ({say.first_of(blank, BLANK_NAMED)})")
 
 
 def say_shares(result: Merge) -> None:
@@ -208,12 +198,17 @@ def main() -> None:
     # Of a model whose labels are gone, nothing may contradict this merge.
     for name in set(assisted.FILES) - written.keys():
         (folder.path / name).unlink(missing_ok=True)
+    files.write_bytes(folder.path / positives.QRELS, positives.qrels(result.fitting.verified))
+    guide = positives.guide_version(GUIDE)
+    card = positives.card(result.fitting, folder.sources, guide, result.measured)
+    files.write_bytes(folder.path / positives.CARD, card)
     records.write(folder.path / merged.REPORT, report(given, result, merged.Settings(**used.values())))
 
-    say_who(given, result.raters)
+    print(*handed_in.sentences(given, result.raters), sep="\n")
     say_shares(result)
     say_assisted(result.assisted, given.model)
-    say_written(folder.path, [*written, merged.REPORT], len(result.waiting))
+    print(positives.sentence(result.fitting))
+    say_written(folder.path, [*written, positives.QRELS, positives.CARD, merged.REPORT], len(result.waiting))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the five scripts are made of, in five wings on common ground.
+"""What the scripts are made of, in five wings on common ground.
 
     settings errors files say    ground: no subject of the study
     commands                     the line to type next, for the same study

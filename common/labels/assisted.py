@@ -86,8 +86,10 @@ def compare(
     return Compared(rows, levels.measure(both, rounds, seed), both)
 
 
-def tables(compared: Compared) -> dict[str, Table]:
-    """Name -> content of the files on a model, which people's own files know nothing of."""
+def tables(compared: Compared | None) -> dict[str, Table]:
+    """Name -> content of the files on a model, which people's own files know nothing of; none without one."""
+    if compared is None:
+        return {}
     return {
         NAME: Table.of(Row, compared.rows),
         AGREEMENT: levels.coefficients(compared.agreement),

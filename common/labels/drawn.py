@@ -14,6 +14,7 @@ from common.retrieval import meta
 from common.settings import shown
 
 SAMPLES = "failure_samples.csv"
+IDS = ("caption_id", "pred_img_id")
 NEEDED = ("idx", "caption", "gt_img_idx", "pred_img_idx")
 
 
@@ -28,6 +29,7 @@ class Folder(NamedTuple):
     sources: dict[str, str]  # file that rows are checked against -> its SHA-256
     annotators: list[str]  # for whom sheets were drawn; empty where nothing says it
     notes: list[str]  # what is odd about the folder
+    ids: Mapping[int, tuple[int, int]]  # idx -> ids of the caption and of the retrieved image, where known
 
 
 class _Samples(NamedTuple):
@@ -37,6 +39,7 @@ class _Samples(NamedTuple):
     positives: dict[int, int | None]
     predicted: dict[int, int | None]
     parts: dict[int, str]
+    ids: dict[int, tuple[int, int]]  # of captions and retrieved images; none where the file has no ids
 
 
 def read(cache_dir: Path, failure_dir: Path) -> Folder:
@@ -53,7 +56,7 @@ def read(cache_dir: Path, failure_dir: Path) -> Folder:
     path = meta.own_folder(failure_dir, cache)
     captions, positives = dict(enumerate(cache.captions)), dict(enumerate(cache.gt_img_index))
     sources = {shown(meta_file): files.file_fingerprint(meta_file)}
-    samples = _Samples({}, {}, {}, {})
+    samples = _Samples({}, {}, {}, {}, {})
     if (path / SAMPLES).is_file():
         samples = _samples(path / SAMPLES, captions)
         sources[shown(path / SAMPLES)] = files.file_fingerprint(path / SAMPLES)
@@ -70,7 +73,12 @@ def read(cache_dir: Path, failure_dir: Path) -> Folder:
     )
     population = drawn.failures if drawn else None
     people = _annotators(samples, drawn)
-    return Folder(path, known, samples.parts, cache.seed, population, sources, people, notes)
+    ids = samples.ids or {
+        idx: (cache.caption_ids[idx], cache.sampled_img_ids[image])
+        for idx, image in samples.predicted.items()
+        if idx < len(captions) and image is not None and image < len(cache.sampled_img_ids)
+    }
+    return Folder(path, known, samples.parts, cache.seed, population, sources, people, notes, ids)
 
 
 def _without_cache(path: Path) -> Folder:
@@ -82,7 +90,7 @@ def _without_cache(path: Path) -> Folder:
     notes = [f"no cache was found: rows were checked against {SAMPLES} alone"]
     seed, population = (drawn.settings.SEED, drawn.failures) if drawn else (0, None)
     people = _annotators(samples, drawn)
-    return Folder(path, known, samples.parts, seed, population, sources, people, notes)
+    return Folder(path, known, samples.parts, seed, population, sources, people, notes, samples.ids)
 
 
 def _annotators(samples: _Samples, drawn: Manifest | None) -> list[str]:
@@ -93,7 +101,7 @@ def _annotators(samples: _Samples, drawn: Manifest | None) -> list[str]:
 
 def _samples(path: Path, known: Mapping[int, str]) -> _Samples:
     """failure_samples.csv. Raises UserError where it can't be read or lists no failure."""
-    columns = {spellings.squeezed(name): name for name in (*NEEDED, "part")}
+    columns = {spellings.squeezed(name): name for name in (*NEEDED, "part", *IDS)}
     again = "run `python failure.py` again"
     rows = [row.cells for row in sheet_reader.read(path, known, columns, NEEDED, f", or {again}").rows]
     by_idx = {sheet_reader.whole_number(row["idx"]): row for row in rows}
@@ -104,4 +112,12 @@ def _samples(path: Path, known: Mapping[int, str]) -> _Samples:
         for name in ("gt_img_idx", "pred_img_idx")
     )
     captions = {idx: row["caption"] for idx, row in by_idx.items()}
-    return _Samples(captions, positives, predicted, {idx: row.get("part", "") for idx, row in by_idx.items()})
+    parts = {idx: row.get("part", "") for idx, row in by_idx.items()}
+    ids = {idx: tuple(_whole(row.get(name, "")) for name in IDS) for idx, row in by_idx.items()}
+    known_ids = {idx: pair for idx, pair in ids.items() if None not in pair}
+    return _Samples(captions, positives, predicted, parts, known_ids)
+
+
+def _whole(cell: str) -> int | None:
+    """An id of any length: those of other datasets than COCO have more digits than a row number."""
+    return int(cell) if cell.isascii() and cell.isdigit() else None

@@ -16,6 +16,9 @@ from common.labels.sheets import BACKUP, OVERLAP, Table
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.settings import shown
 
+IDX_NAMED = 10  # missing items named in a line; raters.csv has all
+BLANK_NAMED = 3  # empty sheets named in a line
+
 
 class HandedIn(NamedTuple):
     """A sheet that could be read."""
@@ -261,6 +264,23 @@ def raters(given: HandIn, labels: Labels) -> list[Rater]:
         missing = sorted((items_of[rater] & folder.known.captions.keys()) - said.keys())
         found.append(Rater(rater, files_of[rater], Counter(said.values()), missing))
     return found
+
+
+def sentences(given: HandIn, raters: list[Rater]) -> list[str]:
+    """Who handed in what, and what is missing, as lines to read."""
+    lines = ["Handed in:"]
+    for rater in raters:
+        missing = say.first_of(list(map(str, rater.missing)), IDX_NAMED)
+        lacks = f"{say.number(len(rater.missing))} missing (idx {missing})" if missing else "complete"
+        n_labels = say.items(rater.labeled, "label")
+        lines.append(f"  {rater.name:<4} {n_labels:>11}  {', '.join(rater.files) or 'nothing'}; {lacks}")
+    for file, later in given.replaced.items():
+        lines.append(f"  Skipped {file}: {later} is a later export of the same page")
+    blank = [sheet.file for sheet in given.sheets if not sheet.labeled]
+    if blank:
+        names = say.first_of(blank, BLANK_NAMED)
+        lines.append(f"  Skipped {say.items(len(blank), 'empty sheet')} ({names})")
+    return lines
 
 
 def table(raters: list[Rater]) -> Table:

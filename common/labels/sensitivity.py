@@ -62,7 +62,7 @@ def of(labels: Labels, counted: dict[str, float | None], redraws: Redraws) -> li
     raters = raters_of(labels)
     matrix = codes(labels, raters, CATEGORY)
     shared = matrix[(matrix != MISSING).sum(1) > 1]
-    if len(raters) < 2 or (shared != MISSING).sum(0).min() < statistics.ANECDOTAL:
+    if not can_tell(matrix):
         return []
     patterns, weights = np.unique(matrix, axis=0, return_counts=True)
     drawn = _redrawn(patterns, weights, redraws)
@@ -128,6 +128,26 @@ def fit(patterns: np.ndarray, weights: np.ndarray, falls: np.ndarray, start: Fit
         if all(np.abs(one - other).max(initial=0) < close for one, other in zip(now, before, strict=True)):
             break
     return now if start else Fit(*(one[0] for one in now))
+
+
+def posterior(patterns: np.ndarray, found: Fit, falls: np.ndarray) -> np.ndarray:
+    """(p, q) chance of each truth, given what raters said of an item (Bayes' rule), under a fitted model.
+
+    patterns (p, n_raters) of codes or MISSING; falls as in `assumptions`.
+    """
+    chances = np.tile(np.maximum(found.shares, 1e-12), (len(patterns), 1))
+    for rater, error in enumerate(found.errors):
+        given = patterns[:, rater] != MISSING
+        says = falls * error  # (truth, label)
+        np.fill_diagonal(says, 1 - error)
+        chances[given] *= says[:, patterns[given, rater]].T
+    return chances / chances.sum(1, keepdims=True)
+
+
+def can_tell(matrix: np.ndarray) -> bool:
+    """Whether each rater of (n_items, n_raters) codes shares enough items with others to be judged."""
+    shared = matrix[(matrix != MISSING).sum(1) > 1]
+    return matrix.shape[1] > 1 and (shared != MISSING).sum(0).min() >= statistics.ANECDOTAL
 
 
 def _redrawn(patterns: np.ndarray, weights: np.ndarray, redraws: Redraws) -> np.ndarray:

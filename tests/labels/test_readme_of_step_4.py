@@ -1,7 +1,7 @@
 """What step 4 writes, as its folder's README lists it: every file, and every column that is declared."""
 
 from common import records
-from common.labels import assisted, merged, sensitivity
+from common.labels import assisted, merged, positives, sensitivity
 from common.labels.agreement import Estimate
 from common.labels.shares import Share
 from tests.support import PROJECT
@@ -24,6 +24,7 @@ def test_columns_and_keys():
     assert listed("`agreement.json`") == records.names(merged.Report)
     assert listed("`sensitivity.csv`") == list(sensitivity.Row._fields)
     assert listed("`assisted_shares.csv`") == list(assisted.Row._fields)
+    assert listed("`verified_positives.csv` and `single_votes.csv`") == list(positives.Pair._fields)
     assert listed("`agreement.csv`") == records.names(Estimate)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common import files
+from common import files, statistics
 from common.labels import shares
 from tests.support import PROJECT, running
 from tests.support import merge_folder as study
@@ -75,6 +75,54 @@ def test_perfect_annotators_merge_to_the_truth_exactly(label_and_merge, drawn, t
     assert out.count("100 labels") == 3
     assert out.count("complete") == 3
     assert study.problems(drawn) == []
+
+
+def fitting(drawn, name: str) -> list[dict]:
+    """The pairs of a file, each with its place among the drawn failures."""
+    rows = study.table(drawn / name)
+    samples = {row["idx"]: row for row in study.table(drawn / "failure_samples.csv")}
+    for row in rows:
+        sample = samples[row["idx"]]
+        assert (row["caption_id"], row["image_id"]) == (sample["caption_id"], sample["pred_img_id"])
+    return rows
+
+
+def test_verified_positives_are_true_by_the_scenes(label_and_merge, drawn, truth, sample_measured, tmp_path):
+    out = label_and_merge("0,0,0")
+    verified, single = fitting(drawn, "verified_positives.csv"), fitting(drawn, "single_votes.csv")
+    ambiguous = {idx for idx, (category, _) in truth.items() if category == "Ambiguous"}
+    assert {int(row["idx"]) for row in verified + single} == ambiguous
+    assert {truth[int(row["idx"])][1] == row["subtype"] for row in verified + single} == {True}
+    assert {(row["votes_for"], row["votes"]) for row in verified} == {("3", "3")}
+    qrels = (drawn / "verified_positives.qrels").read_text().splitlines()
+    assert qrels == [f"{row['caption_id']} 0 {row['image_id']} 1" for row in verified]
+    assert f"{len(verified)} pairs by 2 people or more, {len(single)} by one vote alone" in out
+    assert f"{len(verified)} pairs that" in (drawn / "verified_positives.md").read_text(encoding="utf-8")
+    # Step 1, run again, counts them: each is a failure whose first image is the verified one.
+    places = ["--cache-dir", sample_measured.cache, "--failure-dir", drawn, "--result-dir", tmp_path / "out"]
+    said = running.done("main.py", *places, "--device", "cpu")
+    wider = files.read_json(tmp_path / "out" / "baseline.json")["additional_positives"]
+    assert (wider["pairs"], wider["gained"], wider["other_pairs"]) == (len(verified), len(verified), 0)
+    assert wider["value"] == (2700 - 1811 + len(verified)) / 2700
+    assert "a lower bound, few were judged" in said
+
+
+def test_people_who_err_verify_few_wrong_positives(label_and_merge, drawn, truth):
+    """Whether what the card expects is right of many pairs, `test_positives` asks; here few are counted."""
+    label_and_merge("0.15,0.15,0.15")
+    verified, single = fitting(drawn, "verified_positives.csv"), fitting(drawn, "single_votes.csv")
+    right = {
+        name: sum(truth[int(row["idx"])][0] == "Ambiguous" for row in rows) / len(rows)
+        for name, rows in (("verified", verified), ("single", single))
+    }
+    assert right["verified"] >= 0.9
+    told = {
+        tuple(map(int, cells[:2])): [float(cell.rstrip("%")) / 100 for cell in cells[3:]]
+        for line in (drawn / "verified_positives.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and (cells := line.strip("| ").split(" | "))[0].isdigit()
+    }
+    low, high = statistics.wilson(right["single"] * len(single), len(single))
+    assert low <= told[1, 1][0] <= high
 
 
 def test_intervals_know_how_many_failures_there_are(label_and_merge, drawn):
