@@ -156,3 +156,13 @@ def test_decisions_that_cannot_be_read_are_never_overwritten(disputed, strict):
     assert "adjudicate.csv has no header row" in err
     assert "left as it is" in err
     assert disputed.snapshot() == before
+
+
+def test_many_other_captions_of_decisions_are_one_fault(disputed):
+    disputed.merged()
+    rows = disputed.table("adjudicate.csv") * 2
+    wrong = [row | {"caption": f"caption {n}", "final_category": "Count"} for n, row in enumerate(rows)]
+    study.write_table(disputed.path / "adjudicate.csv", wrong)
+    status, _, err = disputed.merge()
+    assert status == 1
+    assert "adjudicate.csv: looks like another sample: 4 of 4 captions differ" in err
