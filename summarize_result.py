@@ -112,6 +112,10 @@ def say_result(sources: Sources) -> None:
         adjusted = "" if best.p_holm is None else f", {say.p(best.p_holm)} (Holm)"
         lead = "Best fix:" if best.helps else "No fix helps. The best one is"
         print(f"{lead} {named}, {effect} on R@1{adjusted}")
+    for model in sources.measured.index.compared if sources.measured else []:
+        net = model.net_effect["R@1"]
+        effect = say.points(net.value, net.low, net.high)
+        print(f"{model.name} in place of this model: {effect} on R@1, {say.p(model.p_holm)} (Holm)")
 
 
 def say_labels(labels: Labels, recall: float) -> None:

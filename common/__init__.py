@@ -2,7 +2,7 @@
 
     settings errors files say    ground: no subject of the study
     commands                     the line to type next, for the same study
-    records results              JSON artifacts as declared types; those of step 6, which two wings share
+    records results comparisons  JSON artifacts as declared types; those of step 6, which two wings share
     statistics sampling          numbers: intervals, draws
     retrieval/                   images and captions to frozen embeddings, embeddings to ranks
     labels/                      what people say of failures: sheets, ratings, one label an item

@@ -180,6 +180,12 @@ def of_improvements(index: Index) -> list[str]:
             f"reported on the other {say.number(index.split.reported_on.queries)}, so their baseline is that "
             "half's"
         )
+    if index.compared:
+        said.append(
+            "Labels were drawn among what the first model fails, and part of failing is chance: any other "
+            "model has some of them right, one that is no better too. A category says something of another "
+            "model only next to all failures"
+        )
     said += of_bank(index.bank)
     for which, n in index.texts_cut_off.items():
         said.append(f"{which}: {say.items(n, 'text')} cut off at the end, where the model stops reading")

@@ -205,5 +205,6 @@ FIGURES: dict[str, Callable[[Rows], Figure]] = {
     for function in (
         *(category_distribution, ambiguous_vs_clear, agreement, confusion, gt_rank),
         *(fix_figures.net_effect, fix_figures.gained_lost, fix_figures.hubness),
+        fix_figures.failure_overlap,
     )
 }

@@ -1,4 +1,7 @@
-"""Figures of what methods do: net effects, gains and losses, hubs. A method's marks stand with its name."""
+"""Figures of what methods and models do: net effects, gains and losses, hubs, shared failures.
+
+A method's marks stand with its name.
+"""
 
 import re
 import textwrap
@@ -8,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from common.report.plots import FILL, HATCH, INK, SOFT, Rows, axes_of, grid, legend, name_rows
+from common.report.plots import FILL, HATCH, INK, PALE, SOFT, Rows, axes_of, grid, legend, name_rows
 from common.results import EXTRA
 
 
@@ -127,4 +130,30 @@ def hubness(rows: Rows) -> Figure:
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
     axes.set_xlabel(f"skewness of the {least}-occurrence (0: no hubs)")
     legend(figure, [("o", "white", INK, "before"), ("s", FILL, FILL, "after")])
+    return figure
+
+
+# Column -> face, hatch and name of its part of a bar.
+PARTS_OF_ALL = {
+    "both_fail": (FILL, "", "both fail"),
+    "only_first_fails": (PALE, "", "first alone"),
+    "only_other_fails": ("white", HATCH, "other alone"),
+    "both_right": ("white", "", "neither"),
+}
+
+
+def failure_overlap(rows: Rows) -> Figure:
+    """Columns name, n and PARTS_OF_ALL: captions by which of two models fails them, in percent of n."""
+    figure, axes = axes_of(len(rows), row=0.3)
+    for at, row in enumerate(rows):
+        left = 0.0
+        for column, (face, hatch, name) in PARTS_OF_ALL.items():
+            share = 100 * int(row[column]) / int(row["n"])
+            named = {} if at else {"label": name}
+            axes.barh(at, share, 0.6, left, color=face, edgecolor=INK, linewidth=0.7, hatch=hatch, **named)
+            left += share
+    name_rows(axes, ["\n".join(textwrap.wrap(row["name"], 26)) for row in rows])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("captions that fail at R@1, %")
+    figure.legend(loc="outside upper left", ncols=4, handlelength=1.2, columnspacing=0.9)
     return figure

@@ -158,7 +158,7 @@ def _net_effect(found: IndexRow, method: MethodResult) -> dict:
     row |= {"fix": found.marks.is_fix, "helps": found.helps and found.marks.is_fix}
     row |= {"subset_size": found.marks.ranked, "category_of_query": found.category_of_query}
     for measure in MEASURES:
-        row |= _net_cells(found.net_effect[measure], measure)
+        row |= net_cells(found.net_effect[measure], measure)
         if measure == "R@1":
             row["p_holm"] = found.p_holm
         placebo, beyond = found.placebo[measure], found.beyond.get(measure)
@@ -171,7 +171,8 @@ def _net_effect(found: IndexRow, method: MethodResult) -> dict:
     return row | {"file": found.file}
 
 
-def _net_cells(effect: NetEffect, measure: str) -> dict:
+def net_cells(effect: NetEffect, measure: str) -> dict:
+    """The columns of a net effect on one measure."""
     return {
         f"baseline_{measure}": effect.before,
         f"improved_{measure}": effect.after,

@@ -4,6 +4,7 @@ Each says in its caption whom its intervals are about, and shows the n and the m
 """
 
 from common.labels.taxonomy import CATEGORY_NAMES
+from common.report import compared_tables
 from common.report.tables import Column, Csv, Table
 from common.results import CLEAR, FAILURES, SUCCESSES
 
@@ -17,6 +18,7 @@ SET_NAMES = {
 LATEX = {"baseline", "failures", "if_right", "sensitivity", "agreement", "agreement_pairs", "net_effects"}
 LATEX |= {"assisted", "model_agreement"}
 LATEX |= {"net_effects_further", "hubness", "matrix", *(f"subset_{name}" for name in SETS)}  # for papers too
+LATEX |= compared_tables.LATEX
 MARKS = Column("Marks", "{marks}", is_text=True)
 OTHER_IMAGES = "95% intervals are for as many other images of this kind, clustered by image"
 PLACEBO = "A placebo is the method with its link to the content cut, averaged over draws (sd: between draws)"
@@ -53,7 +55,7 @@ def of(csvs: dict[str, Csv]) -> dict[str, Table]:
         found["matrix"] = _matrix(csvs["summary_matrix"])
     if "summary_subset_results" in csvs:
         found |= {f"subset_{name}": table for name, table in _subsets(csvs["summary_subset_results"]).items()}
-    return found
+    return found | compared_tables.of(csvs)
 
 
 def _points(value: str, low: str, high: str) -> str:

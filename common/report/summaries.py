@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from common import files, say
 from common.labels.taxonomy import AMBIGUOUS
-from common.report import assisted_rows, cautions, figures, fix_rows, label_rows, study_tables
+from common.report import assisted_rows, cautions, compared_rows, figures, fix_rows, label_rows, study_tables
 from common.report.inputs import Sources
 from common.report.tables import Csv
 from common.results import MEASURES
@@ -43,6 +43,10 @@ class Sheet(NamedTuple):
 
 
 GAINS = dict.fromkeys((f"gain_if_fixed_pp{end}" for end in ("", "_low", "_high")), FOUR)
+OF_MODELS = (  # shares and coefficients of a sheet that is in points else
+    *("recovered", "recovered_low", "recovered_high", "recovered_back"),
+    *("consistency", "consistency_low", "consistency_high"),
+)
 # Which population each interval is about: also said where the number stands (see study_tables).
 SHEETS = {
     "summary_failures": Sheet(
@@ -67,6 +71,24 @@ SHEETS = {
         "are for other queries like these.",
         TWO,
         {"tau": str, "share_of_labelled_failures": SIX},
+    ),
+    "summary_differences": Sheet(
+        "Two corrections of hubs: the first one's R@1 less the second one's, with intervals for as many "
+        "other images of this kind, of the pair by itself and of all pairs at once.",
+        TWO,
+    ),
+    "summary_compared": Sheet(
+        "Another model on the same captions: net effect in the first one's place with its interval for as "
+        "many other images of this kind, tests, shared failures, and what it has right of the first's.",
+        TWO,
+        P_VALUES | {"p_holm": significant} | dict.fromkeys(OF_MODELS, SIX),
+    ),
+    "summary_compared_categories": Sheet(
+        "Another model on one category of the first one's failures: the share that it has right, next to "
+        "that of all failures, with intervals for other failures like these."
+    ),
+    "summary_failed_by_all": Sheet(
+        "All failures of the first model, or one category of them: those that every compared model fails too."
     ),
     "summary_baseline": Sheet(
         "A measure in one direction, with its interval for as many other images of this kind.",
@@ -98,6 +120,7 @@ SHEETS = {
     ),
     "figures/net_effect": Sheet("A method: net effect and placebo, with intervals and marks.", TWO),
     "figures/gained_lost": Sheet("A method: points of R@1 gained and lost, and its marks.", TWO),
+    "figures/failure_overlap": Sheet("Another model: captions that both models, one or neither fails."),
     "figures/hubness": Sheet(
         "A method, at one k: skewness of the k-occurrence, top image, images that never come up.", FOUR
     ),
@@ -133,6 +156,11 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
             "summary_net_effects": fix_rows.net_effects(measured),
             "summary_matrix": fix_rows.matrix(measured, status),
             "summary_subset_results": fix_rows.subset_results(measured, status),
+            "summary_differences": compared_rows.differences(measured.index),
+            "summary_compared": compared_rows.models(measured.index),
+            "summary_compared_categories": compared_rows.categories(measured.index, status),
+            "summary_failed_by_all": compared_rows.failed_by_all(measured.index, status),
+            "figures/failure_overlap": compared_rows.overlap(measured.index),
             "figures/net_effect": fix_rows.forest(measured.index),
             "figures/gained_lost": fix_rows.gained_lost(measured),
             "figures/hubness": fix_rows.hubness(measured),

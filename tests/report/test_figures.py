@@ -67,6 +67,23 @@ def methods(*nets: float, marks: list[str] = MARKS, placebo: float = -2.0) -> li
     ]
 
 
+WAYS = ("both_fail", "only_first_fails", "only_other_fails", "both_right")
+MODELS = [
+    ("openai/clip-vit-large-patch14-336 (bfloat16)", 9000, 8000, 2000, 6000),
+    ("the same", 17500, 0, 0, 7500),
+    ("all wrong", 17500, 0, 7500, 0),
+]
+
+
+def overlap(*models: tuple) -> list[dict[str, str]]:
+    """Columns of the figure of shared failures: name and counts of each model."""
+    rows = []
+    for name, *counts in models:
+        row = {"name": name, "n": str(sum(counts))}
+        rows.append(row | {way: str(n) for way, n in zip(WAYS, counts, strict=True)})
+    return rows
+
+
 # Each figure on an ordinary table, and on those at the edge of what there can be.
 TABLES = {
     "category_distribution": [
@@ -93,6 +110,7 @@ TABLES = {
     ],
     "gained_lost": [methods(3.2, -1.0, 0.0, 7.0), methods(0.0)],
     "hubness": [methods(3.2, -1.0), methods(0.0)],
+    "failure_overlap": [overlap(("other", 1599, 212, 163, 726)), overlap(*MODELS)],
 }
 CASES = [(name, at) for name, tables in TABLES.items() for at in range(len(tables))]
 
@@ -246,6 +264,14 @@ def test_gained_and_lost_differ_in_hatch_and_side():
     (axes,) = drawn("gained_lost", TABLES["gained_lost"][0]).axes
     for bar in axes.patches:
         assert bool(bar.get_hatch()) == (bar.get_width() < 0)
+
+
+def test_shared_failures_are_parts_of_all_captions():
+    (axes,) = drawn("failure_overlap", TABLES["failure_overlap"][0]).axes
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+    assert [high for _, high in ends] == pytest.approx([59.22, 67.07, 73.11, 100], abs=0.01)
+    assert [low for low, _ in ends[1:]] == pytest.approx([high for _, high in ends[:-1]])
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}) == 4
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from common.fixes import recipes
+from common.fixes import bank as banks
+from common.fixes import hubness, recipes
 from common.fixes.hubness import Correction
 from common.labels.taxonomy import CATEGORY_NAMES
-from tests.support import PROJECT, coco_600, hub_study
+from common.retrieval import cache, meta
+from tests.support import PROJECT, baked, coco_600, hub_study
 from tests.support.hub_study import CAPTIONS, IMAGES, HubStudy
 from tests.support.running import without_folders
 
@@ -396,6 +398,56 @@ def test_labels_of_successes_are_left_out(study, run_script):
     study.write_labels([*rows, (right, content.captions[right], "Object")])
     status, said, _ = run_script("improve_subset.py", *study.options("--methods=nnn"))
     assert status == 0 and "left out: 1 label of captions that are no failures of this cache" in said
+
+
+# ---- other models ------------------------------------------------------------------------------------------
+
+
+def test_models_are_compared_in_the_family_of_the_fixes(study, run_script, tmp_path):
+    """The cache with itself, and with one whose cosines are nnn's."""
+    study.label_some()
+    frozen = cache.load(meta.find(study.cache))
+    bank = banks.find(banks.Wish(study.bank, None, 20000, 3, False), frozen.meta).embeddings
+    path = baked.write(tmp_path / "baked", frozen, hubness.nnn(frozen.img, bank, 0.75, 128))
+    options = study.options("--methods=nnn,is", f"--compare={path},{frozen.meta_file}")
+    status, said, error = run_script("improve_subset.py", *options)
+    assert (status, error) == (0, "")
+    index = study.index()
+    other, same = index["compared"]
+    assert other["net_effect"] == index["net_effects"][0]["net_effect"], "nnn's own, to the last digit"
+    assert other["p_holm"] == index["net_effects"][0]["p_holm"]
+    for effect in same["net_effect"].values():
+        assert (effect["value"], effect["gained"], effect["lost"], effect["p"]) == (0, 0, 0, 1)
+    assert "over 2 fixes and 2 compared models" in index["family"] and same["p_holm"] == 1
+    assert f"{same['name']} in place of nowhere: +0.00 points [" in said
+    assert "a category is to be read next to all failures" in said and "All 3 models fail " in said
+    rows = hub_study.read_csv(study.results / index["compared_ranks"])
+    after = {row["idx"]: row["rank_after"] for row in study.ranks("nnn", name="all")}
+    assert {row["idx"]: row["rank_1"] for row in rows} == after
+    every = index["failed_by_all"][0]
+    assert every["hits"] == sum(row["failed_by"] == "3" for row in rows)
+    # Whoever names none the next time has none, and the methods stay.
+    run_script("improve_subset.py", *study.options("--methods=nnn,is"))
+    assert "compared" not in study.index() and len(study.index()["differences"]) == 1
+
+
+def test_a_model_can_be_compared_without_any_method(study, run_script):
+    options = study.options("--methods=", f"--compare={next(study.cache.glob('meta_*'))}")
+    status, said, error = run_script("improve_subset.py", *options)
+    assert (status, error) == (0, "") and "no method was measured" in said
+    assert len(study.index()["compared"]) == 1 and study.index()["net_effects"] == []
+
+
+def test_a_model_that_cannot_be_compared_stops_before_anything(study, tmp_path, run_script):
+    elsewhere = hub_study.write(tmp_path / "elsewhere", images=IMAGES - 1)
+    path = next(elsewhere.cache.glob("meta_*"))
+    before = sorted(study.cache.iterdir())
+    status, said, error = run_script(
+        "improve_subset.py", *study.options("--methods=nnn", f"--compare={path}")
+    )
+    assert (status, said) == (1, "") and error.count("\n") == 1
+    assert error.startswith(f"error: COMPARE: {path} is of another sample: 1 image id in one")
+    assert not study.results.exists() and sorted(study.cache.iterdir()) == before
 
 
 # ---- resuming, never mixing --------------------------------------------------------------------------------

@@ -88,20 +88,20 @@ class HubStudy:
         return rows
 
 
-def write(root: Path, seed: int = 0) -> HubStudy:
+def write(root: Path, seed: int = 0, images: int = IMAGES) -> HubStudy:
     """Synthetic embeddings with hubs, and a bank of captions of other images."""
     study = HubStudy(root)
     random = torch.Generator().manual_seed(seed)
     shared = torch.randn(24, generator=random)
-    hub = torch.rand(IMAGES, 1, generator=random)
-    img = normalize(torch.randn(IMAGES, 24, generator=random) + hub * shared, dim=1)
-    gt = np.repeat(np.arange(IMAGES), CAPTIONS)
+    hub = torch.rand(images, 1, generator=random)
+    img = normalize(torch.randn(images, 24, generator=random) + hub * shared, dim=1)
+    gt = np.repeat(np.arange(images), CAPTIONS)
     txt = normalize(2.2 * img[gt] + torch.randn(len(gt), 24, generator=random) + 0.3 * shared, dim=1)
     words = "red blue small big dog cat table street man woman boat tree".split()
     texts = [f"a {words[n % 12]} and a {words[n // 12 % 12]} on a {words[n * 7 % 11]}" for n in range(500)]
     content = meta.Meta(
         seed=3,
-        num_images=IMAGES,
+        num_images=images,
         captions_per_image=CAPTIONS,
         model="nowhere",
         revision="1",
@@ -111,8 +111,8 @@ def write(root: Path, seed: int = 0) -> HubStudy:
         bundled_sample=False,
         versions={},
         fingerprints=meta.Fingerprints(),
-        sampled_img_ids=list(range(IMAGES)),
-        file_names=[f"{n}.jpg" for n in range(IMAGES)],
+        sampled_img_ids=list(range(images)),
+        file_names=[f"{n}.jpg" for n in range(images)],
         caption_ids=list(range(1000, 1000 + len(gt))),
         captions=texts[: len(gt)],
         gt_img_index=gt.tolist(),

@@ -11,7 +11,7 @@ ERROR_RATES = "0.1,0.2,0.3"
 # A small draw, and few methods of each kind.
 DRAW = "--sample-size 80 --overlap-size 20 --per-annotator 20 --backup-size 0".split()
 METHODS = (
-    "--methods prompts,category,nnn,tfidf,nnn+words --pooling max --k-templates 2 "
+    "--methods prompts,category,nnn,nnn_gallery,tfidf,nnn+words --pooling max --k-templates 2 "
     "--control-size 120 --subset-size 15 --bank-size 400 --device cpu"
 ).split()
 
@@ -31,18 +31,32 @@ def drawn(study: Folders) -> Folders:
     return study
 
 
+def other_model(first: Folders, root: Path) -> Path:
+    """A second model's cache of the same captions: the first one's, disturbed; returns its meta file."""
+    import torch
+
+    from common import records
+    from common.retrieval import cache, meta
+
+    frozen = cache.load(meta.find(first.cache))
+    noise = torch.randn(frozen.txt.shape, generator=torch.Generator().manual_seed(1))
+    txt = torch.nn.functional.normalize(frozen.txt + 0.03 * noise, dim=1)
+    return cache.write(root / "other", frozen.img, txt, records.replace(frozen.meta, model="other"))
+
+
 def whole(first: Folders, root: Path) -> Folders:
     """All steps: the sample labeled with errors, merged, summarized, improved, and summarized again."""
     for name in ("cache", "results"):
         shutil.copytree(first.root / name, root / name)
     study = Folders(root, dict(first.said))
+    compare = ["--compare", other_model(first, root)]
     summarize = "summarize_result.py"
     for script, names, *options in [
         ("failure.py", "cache failure", *DRAW),
         (SIMULATOR, "cache failure", "--error-rates", ERROR_RATES),
         ("merge_assignments.py", "cache failure", "--bootstrap-rounds", 200),
         (summarize, "cache failure result"),
-        ("improve_subset.py", "cache failure result", *METHODS),
+        ("improve_subset.py", "cache failure result", *METHODS, *compare),
         (summarize, "cache failure result"),
     ]:
         if script == summarize and script in study.said:
