@@ -21,7 +21,7 @@ from common.fixes.net_effect import Ranks
 from common.fixes.study import Study
 from common.labels.taxonomy import CATEGORY_NAMES, CLEAR_NAMES
 from common.results import CLEAR, COMPARED_COLUMNS, FAILURES, ComparedModel, NetEffect
-from common.retrieval import cache, meta, ranking
+from common.retrieval import frozen_ranks, meta
 from common.retrieval.meta import Meta
 from common.settings import shown
 
@@ -38,33 +38,31 @@ class Other(NamedTuple):
 
 
 def read(meta_files: list[Path], first: Meta) -> list[Other]:
-    """The caches to compare with the one of `first`, each ranked as step 1 ranks.
+    """The caches to compare with the one of `first`, with the ranks that step 1 froze.
 
     Raises UserError where a file is no cache's meta file, where a cache is not whole, holds other rows than
     the first one, or is named twice.
     """
-    found = []
+    contents = {}
     for path in meta_files:
         if not path.is_file():
             what = "is a folder: name the meta_....json in it" if path.is_dir() else "was not found"
             raise UserError(f"COMPARE: {shown(path)} {what}")
         content = meta.read(path)
         _check_rows(path, content, first)
-        twice = [one for one in found if one.meta.fingerprint == content.fingerprint]
+        twice = [other for other, one in contents.items() if one.fingerprint == content.fingerprint]
         if twice:
             raise UserError(
-                f"COMPARE: {shown(path)} holds the very rows and embeddings of {shown(twice[0].meta_file)}: "
+                f"COMPARE: {shown(path)} holds the very rows and embeddings of {shown(twice[0])}: "
                 "name one of them"
             )
-        found.append(Other("", path, content, ranks(path)))
-    names = _named([one.meta for one in found], first)
-    return [one._replace(name=name) for one, name in zip(found, names, strict=True)]
-
-
-def ranks(meta_file: Path) -> np.ndarray:
-    """The rank of each caption's own image by a cache: (n_captions,) int64. All comparison asks here."""
-    frozen = cache.load(meta_file)
-    return ranking.rank(frozen.txt, frozen.img, frozen.gt).rank
+        contents[path] = content
+    names = _named(list(contents.values()), first)
+    # Only once all of them were looked at: ranks that are not frozen yet are counted and written.
+    return [
+        Other(name, path, content, frozen_ranks.of(path, content).rank)
+        for name, (path, content) in zip(names, contents.items(), strict=True)
+    ]
 
 
 def _check_rows(path: Path, content: Meta, first: Meta) -> None:
