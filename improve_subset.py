@@ -93,10 +93,11 @@ def run_cells(todo: list[Cell], ranker: Ranker, run: results.Run, folder: Path) 
     for label, n in ranker.texts.cut_off.items():
         if n:
             print(f"  {label}: {say.items(n, 'text')} cut off at the end, where the model stops reading")
-    with tqdm(waiting.items(), unit="method", disable=None, leave=False) as bar:
-        for path, cell in bar:
+    ranked = zip(waiting.items(), ranker.rank(list(waiting.values())), strict=True)
+    with tqdm(ranked, total=len(waiting), unit="method", disable=None, leave=False) as bar:
+        for (path, cell), passes in bar:
             bar.set_description(cell.label)
-            found[path] = results.write(path, cell, ranker, run)
+            found[path] = results.write(path, cell, passes, ranker, run)
             if bar.disable:  # no terminal: a line for each, so that nobody waits for minutes without a word
                 print(f"  measured {cell.label}", flush=True)
     return found

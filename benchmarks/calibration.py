@@ -86,10 +86,10 @@ def placebos(seed: int, queries: np.ndarray) -> list:
     for name in (*WHOLE, SAMPLED):
         base = None
         if name == SAMPLED:
-            base = maker.pooled(queries, state.templated, "mean", 0.01)
+            base = maker.templated(queries, state.templated).pooled("mean", 0.01)
         method = maker.make(recipes.parse(name), recipes.published(), base)
         for maker.seed in (2 * seed + 1000, 2 * seed + 1001):
-            methods.append(maker.placebos(method)[0])
+            methods += maker.placebos(method, 1)
     ranked = rerank.rank(methods, queries, state.gt)
     return list(zip(ranked[::2], ranked[1::2], strict=True))
 
@@ -157,7 +157,7 @@ def print_coverage(rounds: int) -> None:
     print(f"{'effect':<24} {'exact':>7}  " + "  ".join(f"n = 2 x {size:<4}" for size in SIZES))
     for name in ("nnn", "words", "tfidf", "dis"):
         method = maker.make(recipes.parse(name), recipes.published())
-        pair = rerank.rank([method, maker.placebos(method)[0]], queries, gt)
+        pair = rerank.rank([method, *maker.placebos(method, 1)], queries, gt)
         for label, after in zip((name, f"{name}, placebo"), pair, strict=True):
             for cutoff in (1, 5):
                 ranks = Ranks(before.rank, after.rank, gt)

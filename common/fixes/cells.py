@@ -73,12 +73,12 @@ class Pass(NamedTuple):
     source: str | None  # of the queries' categories, as Cell.source gives it
     queries: np.ndarray  # (n,) idx, ascending
     after: Ranked
-    placebos: list[np.ndarray]  # for each draw (n,) ranks
+    placebos: np.ndarray  # (draws, n) ranks
 
     def on(self, queries: np.ndarray) -> "Pass":
         """The same of some of the queries alone, (m,) idx."""
         rows = np.searchsorted(self.queries, queries)
-        return Pass(self.source, queries, self.after.of(rows), [each[rows] for each in self.placebos])
+        return Pass(self.source, queries, self.after.of(rows), self.placebos[:, rows])
 
 
 def cells_of(
@@ -152,22 +152,34 @@ class Ranker:
             if needed:
                 self.texts.add(sorted(needed), f"{part.name} templates")
 
-    def rank(self, cell: Cell) -> list[Pass]:
-        """A cell's queries by its method and its placebo's draws: one pass for each source of categories."""
-        passes = []
-        for source, queries in cell.queries_of.items():
-            base = None
-            if cell.recipe.encodes:
-                rows = self.texts.rows(self._templated(cell.recipe, source, queries))
-                rows = rows.reshape(len(queries), self.k, -1)
-                base = self.maker.pooled(queries, rows, cell.pooling, self.tau)
-            method = self.maker.make(cell.recipe, self.parameters, base)
-            # First images are counted where all queries are ranked (hubness), and nowhere else.
-            whole = len(queries) == len(self.study.queries)
-            methods = [method, *self.maker.placebos(method)]
-            after, *placebos = rerank.rank(methods, queries, self.study.frozen.gt, first=int(whole))
-            passes.append(Pass(source, queries, after, [each.rank for each in placebos]))
+    def rank(self, cells: list[Cell]) -> list[list[Pass]]:
+        """The queries of cells by their methods and their placebos' draws: for each cell one pass for each
+        source of categories. What cells share is made once.
+        """
+        bases, passes = {}, [[] for _ in cells]
+        # By themselves where texts are encoded: blocks of templates hold fewer queries.
+        for encodes in (False, True):
+            of = [number for number, cell in enumerate(cells) if cell.recipe.encodes == encodes]
+            sources = [(number, *each) for number in of for each in cells[number].queries_of.items()]
+            jobs = [self._job(cells[number], source, queries, bases) for number, source, queries in sources]
+            found = rerank.rank_all(jobs, self.study.frozen.gt)
+            for (number, source, queries), done in zip(sources, found, strict=True):
+                passes[number].append(Pass(source, queries, done.after, done.placebos))
         return passes
+
+    def _job(self, cell: Cell, source: str | None, queries: np.ndarray, bases: dict) -> rerank.Job:
+        """A pass of a cell. `bases`: the templates that an earlier one was made with, for others to share."""
+        base = None
+        if cell.recipe.encodes:
+            key = cell.recipe.base, source, queries.tobytes()
+            if key not in bases:
+                rows = self.texts.rows(self._templated(cell.recipe, source, queries))
+                bases[key] = self.maker.templated(queries, rows.reshape(len(queries), self.k, -1))
+            base = bases[key].pooled(cell.pooling, self.tau)
+        method = self.maker.make(cell.recipe, self.parameters, base)
+        # First images are counted where all queries are ranked (hubness), and nowhere else.
+        whole = len(queries) == len(self.study.queries)
+        return rerank.Job(method, self.maker.placebos(method), queries, whole)
 
     @cached_property
     def _dealt(self) -> dict[int, str]:

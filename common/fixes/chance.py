@@ -44,8 +44,8 @@ class Draws(NamedTuple):
     image: np.ndarray  # (n,)
 
     @classmethod
-    def of(cls, ranks: Ranks, placebos: list[np.ndarray], cutoff: int) -> "Draws":
-        """placebos: for each draw (n,) ranks."""
+    def of(cls, ranks: Ranks, placebos: np.ndarray, cutoff: int) -> "Draws":
+        """placebos (draws, n): ranks."""
         changes = [ranks._replace(after=after).change(cutoff) for after in placebos]
         return cls(ranks.change(cutoff), np.stack(changes), ranks.image)
 

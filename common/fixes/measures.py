@@ -85,8 +85,8 @@ def changed(ranks: Ranks) -> Changed:
     )
 
 
-def under_placebo(ranks: Ranks, placebos: list[np.ndarray]) -> PlaceboChanged:
-    """The same under the placebo, as means over its draws: for each (n,) ranks."""
+def under_placebo(ranks: Ranks, placebos: np.ndarray) -> PlaceboChanged:
+    """The same under the placebo, as means over its draws; placebos (draws, n): ranks."""
     draws = {name: Draws.of(ranks, placebos, cutoff) for cutoff, name in CUTOFFS.items()}
     both = {name: chance.on_set(draws[name], ranks.before, cutoff) for cutoff, name in CUTOFFS.items()}
     after = [levels(each) for each in placebos]

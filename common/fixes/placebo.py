@@ -28,36 +28,48 @@ def dealt(correction: Correction, seed: int) -> Correction:
     return correction.exchanged(order)
 
 
-def turned(plain: torch.Tensor, templated: torch.Tensor, queries: np.ndarray, seed: int) -> torch.Tensor:
-    """Plain captions displaced as far as templates displace them, in random directions.
+def asides(plain: torch.Tensor, queries: np.ndarray, k: int, draws: int, seed: int) -> torch.Tensor:
+    """Random directions at right angles to each caption, k a draw: (draws, k, n, dim) float64 of length 1.
 
-    plain (n, dim) and templated (n, K, dim): rows of length 1; so are the result's, (n, K, dim) float32, each
-    at its template's own angle to the plain caption. A query's directions depend on the seed and its idx.
+    plain (n, dim): rows of length 1. Directions are independent and uniform: normal numbers (Muller 1959),
+    less their part along the caption. One generator of (seed, idx) gives all of a query's, draw by draw, so
+    that they depend neither on the other queries nor on how many draws follow.
     """
-    n, k, dim = templated.shape
-    noise = np.stack([np.random.default_rng([TURNED, seed, int(q)]).normal(size=(k, dim)) for q in queries])
-    plain = plain.double()[:, None]  # (n, 1, dim)
-    aside = torch.from_numpy(noise)
+    n, dim = plain.shape
+    noise = np.empty((n, draws, k, dim), np.float32)
+    for row, query in zip(noise, queries.tolist(), strict=True):
+        np.random.default_rng([TURNED, seed, query]).standard_normal(dtype=np.float32, out=row)
+    aside = torch.from_numpy(noise).permute(1, 2, 0, 3).double().contiguous()
+    plain = plain.double()
     aside -= (aside * plain).sum(-1, keepdim=True) * plain
-    aside = torch.nn.functional.normalize(aside, dim=-1)
-    cosine = (templated.double() * plain).sum(-1, keepdim=True).clamp(-1, 1)
-    return (cosine * plain + (1 - cosine**2).sqrt() * aside).float()
+    return aside.div_(aside.norm(dim=-1, keepdim=True))
 
 
-def shuffled(
-    values: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor, queries: np.ndarray, seed: int
-) -> torch.Tensor:
-    """Lexical scores exchanged at random among the candidates of each query.
+def turned(plain: torch.Tensor, aside: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
+    """Plain captions displaced as far as templates displace them, in random directions: (k, n, m) float64.
 
-    values, places and chosen (n, c) as in `lexical.rerank`. The exchange depends on the seed, the query's
-    idx and its candidates alone, not on the other queries.
+    cosine (k, n): of each template with its plain caption. plain (n, m) and aside (k, n, m), float64: the
+    captions and one draw of `asides`. Both may be rows or, since it is linear in them, their scores with all
+    images, which templates at other angles in the same directions then share.
+    """
+    cosine = cosine[..., None]
+    return (aside * (1 - cosine**2).sqrt()).addcmul_(cosine, plain)
+
+
+def exchange(places: torch.Tensor, chosen: torch.Tensor, queries: np.ndarray, seed: int) -> torch.Tensor:
+    """A random order of each query's candidates, in which their lexical scores are exchanged: (n, c) int64.
+
+    places and chosen (n, c) as `lexical.candidates` gives them; what is no candidate stays where it is. The
+    order depends on the seed, the query's idx and its candidates alone, not on the other queries.
     """
     keys = _random_bits(seed, np.asarray(queries)[:, None], places.numpy())
+    if chosen.all():
+        return torch.from_numpy(np.argsort(keys, axis=1, kind="stable"))
     # Candidates first, in their own order; what is none follows and stays where it is.
     front = torch.argsort(chosen.byte(), dim=1, descending=True, stable=True)
     keys = np.where(chosen.numpy(), keys, np.iinfo(np.uint64).max)
     source = torch.from_numpy(np.argsort(keys, axis=1, kind="stable"))
-    return values.scatter(1, front, values.gather(1, source))
+    return source.scatter(1, front, source)
 
 
 def _random_bits(seed: int, queries: np.ndarray, images: np.ndarray) -> np.ndarray:

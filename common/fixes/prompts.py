@@ -60,5 +60,5 @@ def pool(scores: torch.Tensor, pooling: str, tau: float) -> torch.Tensor:
     if pooling == "logsumexp":
         # Off the maximum first: for a small tau the sum would lose what it is about.
         top = scores.amax(0)
-        return top + tau * torch.log(torch.exp((scores - top) / tau).mean(0))
+        return (scores - top).div_(tau).exp_().mean(0).log_().mul_(tau).add_(top)
     raise ValueError(f"pooling {pooling!r}: should be one of {', '.join(POOLINGS)}")

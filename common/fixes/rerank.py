@@ -1,119 +1,30 @@
-"""Ranking queries by a method and by its placebo, in blocks of queries.
+"""Ranking queries by methods and by their placebos, in blocks of queries.
 
 The parts of a method (recipes.py) are functions of their own (prompts, hubness, lexical); here they meet.
+What several methods need of a block, products above all, is made once for all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from common import files
-from common.fixes import lexical, placebo, prompts
+from common.fixes import lexical, placebo
+from common.fixes.bases import Block, Plain, Pooled, Templated
 from common.fixes.hubness import OCCURRENCE_K, Correction
-from common.fixes.lexical import Lexical
+from common.fixes.lexical import First, Lexical
 from common.fixes.recipes import Material, Part, Recipe
+from common.results import DRAWS
 from common.retrieval import frozen_ranks, ranking
 from common.retrieval.cache import Cache
 
-BLOCK = 256  # queries at once: 256 x 5,000 float64 scores are 10 MB, of which a method holds about ten
-KEPT = 32_000_000  # numbers of placebos' templates to keep: 128 MB
+NUMBERS = 2**18  # scores of a block: 2 MB in float64, which stay near the core that works on them
+LEAST = 32  # texts of a block, whatever the number of images: products of fewer are slow
 CANDIDATES = 100  # first images of a query that words may order again
-
-
-class Plain:
-    """Cosines of plain captions with all images."""
-
-    def __init__(self, txt: torch.Tensor, img: torch.Tensor):
-        self.txt, self.gallery = txt, img.double().T
-
-    def __call__(self, queries: np.ndarray) -> torch.Tensor:
-        """(len(queries), n_images) float64"""
-        return self.txt[queries].double() @ self.gallery
-
-
-class Pooled:
-    """Pooled cosines of a query's templates with all images; only for the queries that were encoded."""
-
-    def __init__(self, queries: np.ndarray, rows: torch.Tensor, plain: Plain, pool: Callable):
-        """rows (len(queries), K, dim): templates of each query, length 1; `pool`: scores of K to one."""
-        self.row_of = {int(query): row for row, query in enumerate(queries)}
-        self.templated, self.plain, self.pool = rows, plain, pool
-
-    def rows(self, queries: np.ndarray) -> torch.Tensor:
-        """Templates of some queries: (len(queries), K, dim) float32 of length 1."""
-        return self.templated[[self.row_of[int(query)] for query in queries]]
-
-    def __call__(self, queries: np.ndarray) -> torch.Tensor:
-        """(len(queries), n_images) float64"""
-        return self.pool(self.rows(queries).double().transpose(0, 1) @ self.plain.gallery)
-
-
-class Kept:
-    """Rows of blocks that several methods share: each is made once, as far as memory allows."""
-
-    def __init__(self, most: int):
-        """most: numbers to keep; what does not fit is made again each time."""
-        self.room, self._rows = most, {}
-
-    def once(self, key: tuple, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The rows that `make` gives, from an earlier call of the same key if they were kept."""
-        if key in self._rows:
-            return self._rows[key]
-        rows = make()
-        if rows.numel() <= self.room:
-            self.room -= rows.numel()
-            self._rows[key] = rows
-        return rows
-
-
-class Turned(Pooled):
-    """The placebo of pooled templates: plain captions displaced as far, in random directions.
-
-    Made block by block: ten draws of all rows would not fit into memory at COCO's size. Methods with the same
-    templates share them, however they pool and whatever follows.
-    """
-
-    def __init__(self, base: Pooled, seed: int, kept: Kept):
-        self.row_of, self.templated, self.plain, self.pool = (
-            base.row_of,
-            base.templated,
-            base.plain,
-            base.pool,
-        )
-        self.seed, self.kept = seed, kept
-
-    def rows(self, queries: np.ndarray) -> torch.Tensor:
-        templated, plain = super().rows(queries), self.plain.txt[queries]
-        key = self.seed, queries.tobytes(), files.fingerprint(templated.numpy().data.cast("B"))
-        return self.kept.once(key, lambda: placebo.turned(plain, templated, queries, self.seed))
-
-
-class Block:
-    """Some queries, and what several methods need of them: each is made once."""
-
-    def __init__(self, queries: np.ndarray):
-        self.queries, self._made = queries, {}
-
-    def base(self, base: Callable) -> torch.Tensor:
-        """Base scores: (n, n_images) float64."""
-        return self._once((id(base),), lambda: base(self.queries))
-
-    def values(self, words: Lexical) -> torch.Tensor:
-        """Lexical scores: (n, n_images) float64."""
-        return self._once((id(words),), lambda: torch.from_numpy(words.block(self.queries)))
-
-    def candidates(self, method: "Method", scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first images by `scores`, which the method's base and correction gave."""
-        key = id(method.base), id(method.correction)
-        return self._once(key, lambda: lexical.candidates(scores, CANDIDATES))
-
-    def _once(self, key: tuple, make: Callable):
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
 
 
 @dataclass(frozen=True)
@@ -123,7 +34,7 @@ class Method:
     `shuffle_seed` makes a placebo of the words' part.
     """
 
-    base: Callable[[np.ndarray], torch.Tensor]
+    base: Callable[[Block], torch.Tensor]
     correction: Correction | None = None
     words: Lexical | None = None
     weight: float = 0.0
@@ -134,15 +45,60 @@ class Method:
 
         Rounded once, at the end, from float64: see ranking.py.
         """
-        base = block.base(self.base)
-        scores = self.correction.apply(base) if self.correction else base
+        scores = self._corrected(block)
         if self.words is None:
             return scores.float()
-        places, chosen = block.candidates(self, scores)
-        values = block.values(self.words).gather(1, places)
-        if self.shuffle_seed is not None:
-            values = placebo.shuffled(values, places, chosen, block.queries, self.shuffle_seed)
-        return lexical.rerank(scores, values, places, chosen, self.weight).float()
+        first = self._first(block)
+        values = self._values(block, first)
+        return lexical.rerank(scores, values, first.places, first.chosen, self.weight).float()
+
+    def ranks(self, block: Block, own: torch.Tensor) -> np.ndarray:
+        """Ranks of positives by these scores, (n,) int64; own (n,): their image rows.
+
+        What words do to ranks is counted among the candidates, without scores of the other images.
+        """
+        before = block.once(("ranks", *self._key), lambda: self._corrected_ranks(block, own))
+        if self.words is None:
+            return before
+        first = self._first(block)
+        return first.ranks(first.mixed(self._values(block, first), self.weight), own, before)
+
+    @property
+    def _key(self) -> tuple[int, int]:
+        """Of what precedes words."""
+        return id(self.base), id(self.correction)
+
+    def _corrected(self, block: Block) -> torch.Tensor:
+        base = block.once(("base", id(self.base)), lambda: self.base(block))
+        return self.correction.apply(base) if self.correction else base
+
+    def _corrected_ranks(self, block: Block, own: torch.Tensor) -> np.ndarray:
+        scores = self._corrected(block).float().numpy()
+        return np.count_nonzero(scores >= np.take_along_axis(scores, own[:, None].numpy(), 1), axis=1)
+
+    def _first(self, block: Block) -> First:
+        """The first images by the scores that base and correction gave."""
+
+        def find() -> First:
+            scores = self._corrected(block)
+            return First.of(scores, *lexical.candidates(scores, CANDIDATES))
+
+        return block.once(("first", *self._key), find)
+
+    def _values(self, block: Block, first: First) -> torch.Tensor:
+        """Lexical scores of the candidates: (n, c) float64."""
+        key, words, seed = self._key, self.words, self.shuffle_seed
+        values = block.once(("words", id(words)), lambda: torch.from_numpy(words.block(block.queries)))
+        values = block.once(("values", id(words), *key), lambda: values.gather(1, first.places))
+        if seed is None:
+            return values
+        return values.gather(
+            1,
+            block.once(
+                ("order", seed, *key),
+                lambda: placebo.exchange(first.places, first.chosen, block.queries, seed),
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -159,13 +115,29 @@ class Ranked:
         return Ranked(self.rank[rows], self.tied[rows], first)
 
 
+class Job(NamedTuple):
+    """A method to rank queries by, and draws of its placebo, of which nothing but ranks is asked."""
+
+    method: Method
+    placebos: list[Method]
+    queries: np.ndarray  # (n,) idx, ascending
+    first: bool  # whether to keep the first images too
+
+
+class Done(NamedTuple):
+    """What came of a job."""
+
+    after: Ranked  # by the method
+    placebos: np.ndarray  # (draws, n) int64: ranks
+
+
 class Maker:
     """Makes methods and their placebos; what several of them share is made once."""
 
     def __init__(self, material: Material, seed: int):
         self.material, self.seed = material, seed
         self.plain = Plain(material.txt, material.img)
-        self._made, self._kept = {}, Kept(KEPT)
+        self._made = {}
 
     def make(self, recipe: Recipe, parameters: dict, base: Pooled | None = None) -> Method:
         """A method. `base`: that of pooled templates, if it has some.
@@ -182,18 +154,32 @@ class Maker:
             words = self._once(recipe.words, further)
         return Method(base or self.plain, correction, words, weight)
 
-    def placebos(self, method: Method) -> list[Method]:
+    def placebos(self, method: Method, draws: int = DRAWS) -> list[Method]:
         """The draws of a method's placebo, each from a seed of its own."""
-        return [self._placebo(method, seed) for seed in placebo.seeds(self.seed)]
+        return [
+            replace(
+                method,
+                base=method.base.placebo(self.seed, draw, draws)
+                if isinstance(method.base, Pooled)
+                else method.base,
+                correction=self._dealt(method.correction, seed),
+                shuffle_seed=seed,
+            )
+            for draw, seed in enumerate(placebo.seeds(self.seed)[:draws])
+        ]
 
-    def pooled(self, queries: np.ndarray, rows: torch.Tensor, pooling: str, tau: float) -> Pooled:
-        """The base of templates, rows (len(queries), K, dim) of length 1."""
-        return Pooled(queries, rows, self.plain, partial(prompts.pool, pooling=pooling, tau=tau))
+    def templated(self, queries: np.ndarray, rows: torch.Tensor) -> Templated:
+        """Templates of queries, (n,) idx, ascending; rows (n, K, dim) of length 1."""
+        return Templated(queries, rows, self.plain)
 
-    def _placebo(self, method: Method, seed: int) -> Method:
-        base = Turned(method.base, seed, self._kept) if isinstance(method.base, Pooled) else method.base
-        dealt = placebo.dealt(method.correction, seed) if method.correction else None
-        return replace(method, base=base, correction=dealt, shuffle_seed=seed)
+    def _dealt(self, correction: Correction | None, seed: int) -> Correction | None:
+        if correction is None:
+            return None
+        key = "dealt", id(correction), seed
+        if key not in self._made:
+            # With the correction itself, so that no other one gets its id.
+            self._made[key] = placebo.dealt(correction, seed), correction
+        return self._made[key][0]
 
     def _once(self, part: Part, parameters: dict) -> Correction | Lexical:
         key = (part.name, *sorted(parameters.items()))
@@ -207,37 +193,66 @@ def rank(
 ) -> list[Ranked]:
     """Rank the image of each query by each method; what methods share is made once.
 
-    queries (n,) idx; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`. Of the first
-    `first` methods the first images are kept too.
+    queries (n,) idx, ascending; gt_img_index (n_captions,) image rows. Ties rank as in `ranking.rank`. Of the
+    first `first` methods the first images are kept too.
     """
-    n = len(queries)
+    jobs = [Job(method, [], queries, number < first) for number, method in enumerate(methods)]
+    return [done.after for done in rank_all(jobs, gt_img_index)]
+
+
+def rank_all(jobs: list[Job], gt_img_index: np.ndarray) -> list[Done]:
+    """Do several jobs in one pass over their queries; arguments and ties as in `rank`.
+
+    Methods and placebos share what they have in common, also where their queries differ.
+    """
     # Filled in place: small results kept between freed blocks would keep the allocator from reusing those.
-    ranks = [np.empty(n, np.int64) for _ in methods]
-    tied = [np.empty(n, bool) for _ in methods]
-    firsts = [None for _ in methods]
-    for start in range(0, n, BLOCK):
-        block = Block(queries[start : start + BLOCK])
-        rows = slice(start, start + len(block.queries))
-        own = torch.from_numpy(gt_img_index[block.queries])
-        for number, method in enumerate(methods):
-            scores = method.scores(block)
-            ranks[number][rows], tied[number][rows] = ranking.positive_ranks(scores, own)
-            if number < first:
-                found = _first(scores)
-                if firsts[number] is None:
-                    firsts[number] = np.empty((n, found.shape[1]), np.int64)
-                firsts[number][rows] = found
-    return [Ranked(*of_method) for of_method in zip(ranks, tied, firsts, strict=True)]
+    found = [_empty(job) for job in jobs]
+    blocks = list(_blocks(jobs))
+    for block in tqdm(blocks, desc="ranking", unit="block", disable=None, leave=False):
+        for job, done in zip(jobs, found, strict=True):
+            part = block.part(job.queries)
+            if len(part.queries):
+                _rank(job, part, gt_img_index, done)
+    return found
+
+
+def _rank(job: Job, block: Block, gt_img_index: np.ndarray, done: Done) -> None:
+    """One job on one block."""
+    rows = np.searchsorted(job.queries, block.queries)
+    own = torch.from_numpy(gt_img_index[block.queries])
+    scores = job.method.scores(block)
+    done.after.rank[rows], done.after.tied[rows] = ranking.positive_ranks(scores, own)
+    if job.first:
+        done.after.first[rows] = _first(scores)
+    for ranks, method in zip(done.placebos, job.placebos, strict=True):
+        ranks[rows] = method.ranks(block, own)
+
+
+def _empty(job: Job) -> Done:
+    n = len(job.queries)
+    first = np.empty((n, min(OCCURRENCE_K, job.method.base.images)), np.int64) if job.first else None
+    ranked = Ranked(np.empty(n, np.int64), np.empty(n, bool), first)
+    return Done(ranked, np.empty((len(job.placebos), n), np.int64))
+
+
+def _blocks(jobs: list[Job]) -> Iterator[Block]:
+    """All queries of some jobs, each once, in blocks that hold about NUMBERS scores."""
+    queries = reduce(np.union1d, (job.queries for job in jobs), np.zeros(0, np.int64))
+    sizes = [max(LEAST, NUMBERS // base.images) // base.texts for base in (job.method.base for job in jobs)]
+    size = max(1, min(sizes, default=1))
+    for start in range(0, len(queries), size):
+        yield Block(queries[start : start + size])
 
 
 def as_frozen(frozen: Cache) -> Ranked:
     """What the plain cosines did with all captions: their frozen ranks, and the first images of each."""
     found = frozen_ranks.of(frozen.meta_file, frozen.meta)
     plain, n = Plain(frozen.txt, frozen.img), len(frozen.gt)
-    first = np.empty((n, min(OCCURRENCE_K, len(frozen.img))), np.int64)  # filled in place, as in `rank`
-    for start in range(0, n, BLOCK):
-        queries = np.arange(start, min(start + BLOCK, n))
-        first[queries] = _first(plain(queries).float())
+    first = np.empty((n, min(OCCURRENCE_K, plain.images)), np.int64)  # filled in place, as in `rank_all`
+    size = max(LEAST, NUMBERS // plain.images)
+    for start in range(0, n, size):
+        queries = np.arange(start, min(start + size, n))
+        first[queries] = _first(plain(Block(queries)).float())
     return Ranked(found.rank, found.tied, first)
 
 

@@ -121,9 +121,9 @@ def read_finished(path: Path, run: Run) -> MethodResult | None:
     return result if whole and result.identity == run.identity else None
 
 
-def write(path: Path, cell: Cell, ranker: Ranker, run: Run) -> MethodResult:
-    """Rank a cell's queries and measure it on each of its sets; write its ranks, then its result."""
-    passes, study = ranker.rank(cell), ranker.study
+def write(path: Path, cell: Cell, passes: list[Pass], ranker: Ranker, run: Run) -> MethodResult:
+    """Measure a cell on each of its sets by its `passes`; write its ranks, then its result."""
+    study = ranker.study
     ranks_file = path.with_suffix(".csv")
     files.write_csv(ranks_file, list(RANK_COLUMNS), rank_rows(cell, passes, study))
     of_source = {each.source: each for each in passes}

@@ -90,14 +90,17 @@ def test_a_query_is_needed_once_for_each_source_of_categories(study, subsets):
 def test_each_set_is_a_view_of_what_was_ranked_once(study, subsets, ranker, name, monkeypatch):
     (cell,) = cells.cells_of(recipes.parse(name), subsets, study, ["max"])
     ranker.encode([cell])
-    asked, rank = [], rerank.rank
-    monkeypatch.setattr(rerank, "rank", lambda m, q, *x, **y: asked.append(q) or rank(m, q, *x, **y))
-    passes = {each.source: each for each in ranker.rank(cell)}
+    asked, rank_all = [], rerank.rank_all
+    monkeypatch.setattr(
+        rerank, "rank_all", lambda jobs, gt: asked.extend(job.queries for job in jobs) or rank_all(jobs, gt)
+    )
+    (passes,) = ranker.rank([cell])
+    passes = {each.source: each for each in passes}
     assert [len(np.unique(queries)) for queries in asked] == [len(queries) for queries in asked]
     assert len(asked) == len(passes) == (2 if cell.recipe.uses_category else 1)
     for name, queries in cell.sets.items():
         # The set alone, as if there were no other.
-        (alone,) = ranker.rank(Cell(cell.recipe, cell.pooling, {name: queries}))
+        ((alone,),) = ranker.rank([Cell(cell.recipe, cell.pooling, {name: queries})])
         view = passes[cell.source(name)].on(queries)
         assert view.queries is queries and view.source == alone.source
         assert view.after.rank.tolist() == alone.after.rank.tolist()
@@ -110,7 +113,25 @@ def test_first_images_are_kept_where_all_queries_are_ranked(study, subsets, rank
     for name, kept in (("nnn", True), ("prompts", False)):
         (cell,) = cells.cells_of(recipes.parse(name), subsets, study, ["max"])
         ranker.encode([cell])
-        assert all((each.after.first is not None) == kept for each in ranker.rank(cell))
+        (passes,) = ranker.rank([cell])
+        assert all((each.after.first is not None) == kept for each in passes)
+
+
+def test_cells_rank_together_as_each_alone(study, subsets, ranker):
+    names = ("prompts", "nnn", "category", "prompts+nnn", "overlap")
+    todo = [
+        cell
+        for name in names
+        for cell in cells.cells_of(recipes.parse(name), subsets, study, ["mean", "max"])
+    ]
+    ranker.encode(todo)
+    for cell, passes in zip(todo, ranker.rank(todo), strict=True):
+        (alone,) = ranker.rank([cell])
+        assert [each.source for each in passes] == [each.source for each in alone]
+        for one, other in zip(passes, alone, strict=True):
+            assert one.queries.tolist() == other.queries.tolist()
+            assert one.after.rank.tolist() == other.after.rank.tolist()
+            assert one.placebos.tolist() == other.placebos.tolist()
 
 
 def test_texts_are_encoded_once_for_all_methods_that_share_them(study, subsets, ranker):

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from common.fixes import placebo, recipes, rerank
 from common.fixes.recipes import Material
+from common.fixes.rerank import Block, Job
 from common.results import DRAWS
 from common.retrieval import ranking
 
@@ -43,9 +44,9 @@ def ranked(material: Material, name: str, bases=None, **how) -> list[rerank.Rank
 def test_pooled_scores_are_those_of_the_queries_asked_for():
     img, templated = rows(9, 16, seed=5), rows(4, 3, 16, seed=6)
     plain = rerank.Plain(rows(12, 16), img)
-    base = rerank.Pooled(np.array([2, 5, 7, 11]), templated, plain, lambda scores: scores.amax(0))
+    base = rerank.Templated(np.array([2, 5, 7, 11]), templated, plain).pooled("max", 0.01)
     expected = (templated[[3, 1]].double() @ img.double().T).amax(1)
-    assert torch.allclose(base(np.array([11, 5])), expected)
+    assert torch.allclose(base(Block(np.array([11, 5]))), expected)
 
 
 def test_plain_captions_rank_as_in_step_1(material):
@@ -62,10 +63,10 @@ def test_words_order_what_a_correction_leaves(material):
     hubs = maker.make(recipes.parse("nnn"), recipes.published())
     words = maker.make(recipes.parse("words"), recipes.published())
     assert both.correction is hubs.correction and both.words is words.words, "what is shared is made once"
-    corrected = maker.plain(EVERYTHING) - hubs.correction.off
-    expected = replace(words, base=lambda queries: corrected).scores(rerank.Block(EVERYTHING))
-    assert torch.equal(both.scores(rerank.Block(EVERYTHING)), expected)
-    assert not torch.equal(expected, words.scores(rerank.Block(EVERYTHING)))
+    corrected = maker.plain(Block(EVERYTHING)) - hubs.correction.off
+    expected = replace(words, base=lambda block: corrected).scores(Block(EVERYTHING))
+    assert torch.equal(both.scores(Block(EVERYTHING)), expected)
+    assert not torch.equal(expected, words.scores(Block(EVERYTHING)))
 
 
 def test_the_weight_of_words_is_not_what_they_are_made_from(material):
@@ -78,7 +79,8 @@ def test_the_weight_of_words_is_not_what_they_are_made_from(material):
 @pytest.mark.parametrize("name", ["nnn", "dis", "overlap", "words", "nnn+words"])
 def test_a_query_ranks_the_same_alone_and_in_any_block(material, name, monkeypatch):
     whole = ranked(material, name, first=1)
-    monkeypatch.setattr(rerank, "BLOCK", 1)
+    monkeypatch.setattr(rerank, "LEAST", 1)
+    monkeypatch.setattr(rerank, "NUMBERS", 1)
     alone = ranked(material, name, first=1)
     assert whole[0].first.tolist() == alone[0].first.tolist() and whole[1].first is None
     for one, other in zip(whole, alone, strict=True):
@@ -109,16 +111,59 @@ def test_a_placebo_has_the_same_parts_with_their_meaning_cut(material):
 
 def test_a_placebo_of_templates_is_another_base(material):
     maker, queries = rerank.Maker(material, seed=0), np.array([3, 8])
-    templated = rows(2, 4, 16, seed=7)
-    base = maker.pooled(queries, templated, "mean", 0.01)
+    templated, block = rows(2, 4, 16, seed=7), Block(np.array([3, 8]))
+    base = maker.templated(queries, templated).pooled("max", 0.01)
     method = maker.make(recipes.parse("prompts"), {}, base)
-    first, second, *_ = maker.placebos(method)
-    assert method.base is base
-    turned = placebo.turned(material.txt[queries], templated, queries, 0)
-    assert torch.equal(first.base.rows(queries), turned)
-    assert not torch.equal(second.base.rows(queries), turned)
+    first, second, *others = maker.placebos(method)
+    assert method.base is base and len(others) == DRAWS - 2
+    plain = material.txt[queries]
+    cosine = (templated * plain[:, None]).sum(-1).double().T
+    asides = placebo.asides(plain, queries, 4, DRAWS, seed=0)
+    for draw, each in enumerate((first, second)):
+        turned = placebo.turned(plain.double(), asides[draw], cosine) @ material.img.double().T
+        assert torch.allclose(each.base(block), turned.amax(0), atol=1e-6)
     found = rerank.rank([method, first], queries, material.gt)
     assert len(found[0].rank) == 2
+    # A method with fewer draws has the first ones.
+    (alone,) = maker.placebos(method, 1)
+    assert torch.equal(alone.base(Block(queries)), first.base(block))
+
+
+def test_templates_are_turned_once_for_all_that_share_them(material):
+    """However they are pooled, whatever follows, and also for other templates of the same queries."""
+    maker, queries = rerank.Maker(material, seed=0), np.array([1, 3, 8])
+    general = maker.templated(queries, rows(3, 4, 16, seed=7))
+    own = maker.templated(queries[1:], rows(2, 4, 16, seed=8))
+    made = []
+    for name, base in (("prompts", general), ("prompts+nnn", general), ("category", own)):
+        method = maker.make(recipes.parse(name), recipes.published(), base.pooled("mean", 0.01))
+        made.append(Job(method, maker.placebos(method), base.queries, False))
+    assert made[0].placebos[2].base is made[1].placebos[2].base
+    assert general.pooled("max", 0.01).placebo(0, 2, DRAWS).templates is made[0].placebos[2].base.templates
+    drawn, draw = [], placebo.asides
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(placebo, "asides", lambda txt, idx, *how: drawn.append(idx) or draw(txt, idx, *how))
+        together = rerank.rank_all(made, material.gt)
+    assert np.array_equal(np.concatenate(drawn), queries)
+    for job, done in zip(made, together, strict=True):
+        (alone,) = rerank.rank_all([job], material.gt)
+        assert alone.after.rank.tolist() == done.after.rank.tolist()
+        assert alone.placebos.tolist() == done.placebos.tolist()
+
+
+@pytest.mark.parametrize("name", ["nnn", "dis", "overlap", "words", "nnn+words"])
+@pytest.mark.parametrize("candidates", [2, 4, 100])
+def test_a_placebo_s_ranks_are_those_of_its_scores(material, name, candidates, monkeypatch):
+    """What is counted among candidates alone is what all scores say, with ties and without."""
+    monkeypatch.setattr(rerank, "CANDIDATES", candidates)
+    twins = replace(material, img=material.img[[0, 1, 1, 3, 4, 4]])
+    for each in (material, twins):
+        maker = rerank.Maker(each, seed=0)
+        method = maker.make(recipes.parse(name), recipes.published())
+        draws = maker.placebos(method)
+        (done,) = rerank.rank_all([Job(method, draws, EVERYTHING, False)], each.gt)
+        for ranks, whole in zip(done.placebos, rerank.rank(draws, EVERYTHING, each.gt), strict=True):
+            assert ranks.tolist() == whole.rank.tolist()
 
 
 def test_some_of_the_ranked_queries_are_a_view(material):
