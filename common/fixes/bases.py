@@ -19,13 +19,9 @@ class Block:
         """`whole` and `rows`: the block that they are a part of, and their places in it."""
         self.queries, self.whole, self.rows, self._made = queries, whole, rows, {}
 
-    def part(self, queries: np.ndarray) -> "Block":
-        """Those of its queries that are among some others, which ascend."""
-        inside = np.isin(self.queries, queries, assume_unique=True)
-        if inside.all():
-            return self
-        part = Block(self.queries[inside], self, np.flatnonzero(inside))
-        return self.once(("part", inside.tobytes()), lambda: part)
+    def part(self, inside: np.ndarray) -> "Block":
+        """Some of its queries, (n,) bool. It doesn't remember its parts, so that both can be let go."""
+        return self if inside.all() else Block(self.queries[inside], self, np.flatnonzero(inside))
 
     def once(self, key: tuple, make: Callable):
         """What `make` gives, from an earlier call of the same key if there was one."""

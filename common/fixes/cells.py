@@ -4,7 +4,7 @@ Each query is ranked once, by the method and by its placebo; sets of queries are
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -143,6 +143,7 @@ class Ranker:
     k: int  # templates of each query
     tau: float  # of logsumexp
     parameters: dict[str, dict]  # part -> its parameters
+    _filled: dict[tuple, list[str]] = field(default_factory=dict)  # templates with captions, made once
 
     def encode(self, cells: list[Cell]) -> None:
         """Have ready what templates make of the queries, once for all methods that share them."""
@@ -198,10 +199,14 @@ class Ranker:
 
     def _templated(self, recipe: Recipe, source: str | None, queries: np.ndarray) -> list[str]:
         """Each query in its k templates, one query after the other."""
-        captions, category_of, found = self.study.frozen.meta.captions, {}, []
-        if source:
-            category_of = self.study.labels if source == LABEL else self._dealt
-        for idx in queries.tolist():
-            templates = recipe.base.make(category_of.get(idx))
-            found += prompts.filled(templates[: self.k], captions[idx])
-        return found
+        key = recipe.base, source, queries.tobytes()
+        if key not in self._filled:
+            category_of, captions = {}, self.study.frozen.meta.captions
+            if source:
+                category_of = self.study.labels if source == LABEL else self._dealt
+            self._filled[key] = [
+                text
+                for idx in queries.tolist()
+                for text in prompts.filled(recipe.base.make(category_of.get(idx))[: self.k], captions[idx])
+            ]
+        return self._filled[key]

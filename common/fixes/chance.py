@@ -46,8 +46,7 @@ class Draws(NamedTuple):
     @classmethod
     def of(cls, ranks: Ranks, placebos: np.ndarray, cutoff: int) -> "Draws":
         """placebos (draws, n): ranks."""
-        changes = [ranks._replace(after=after).change(cutoff) for after in placebos]
-        return cls(ranks.change(cutoff), np.stack(changes), ranks.image)
+        return cls(ranks.change(cutoff), ranks._replace(after=placebos).change(cutoff), ranks.image)
 
     @property
     def mean(self) -> np.ndarray:

@@ -33,11 +33,11 @@ class Ranks(NamedTuple):
     of its successes."""
 
     before: np.ndarray  # (n,) rank of each query's own image
-    after: np.ndarray  # (n,) the same under the method
+    after: np.ndarray  # (n,) the same under the method, or (draws, n) under its placebo
     image: np.ndarray  # (n,) row of the own image
 
     def change(self, cutoff: int) -> np.ndarray:
-        """(n,) int: 1 where a query came into the first `cutoff`, -1 where it fell out, else 0."""
+        """As `after`, int: 1 where a query came into the first `cutoff`, -1 where it fell out, else 0."""
         return (self.after <= cutoff).astype(int) - (self.before <= cutoff)
 
 
@@ -166,12 +166,15 @@ def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted over the tests of one family (Holm 1979), in the same order."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests  # takes seconds to import
+    """p-values adjusted over the tests of one family, in the same order (Holm 1979, p. 67).
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    The smallest of m is multiplied by m, the next by m - 1 ...; none ends below a smaller one, or above 1.
+    """
+    order = np.argsort(p_values)
+    adjusted = np.array(p_values)[order] * np.arange(len(order), 0, -1)
+    result = np.empty(len(order))
+    result[order] = np.minimum(np.maximum.accumulate(adjusted), 1)
+    return result.tolist()
 
 
 def paired(ranks: Ranks, cutoff: int) -> tuple[float, float, float]:

@@ -43,7 +43,8 @@ def lacking(categories: Iterable[str]) -> str:
 
 def filled(templates: tuple[str, ...], caption: str) -> list[str]:
     """The caption in each template, whole but for white space at its edges, which no sentence has."""
-    return [template.replace("{}", caption.strip()) for template in templates]
+    caption = caption.strip()
+    return [template.replace("{}", caption) for template in templates]
 
 
 def pool(scores: torch.Tensor, pooling: str, tau: float) -> torch.Tensor:

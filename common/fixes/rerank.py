@@ -4,7 +4,7 @@ The parts of a method (recipes.py) are functions of their own (prompts, hubness,
 What several methods need of a block, products above all, is made once for all of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
@@ -207,11 +207,13 @@ def rank_all(jobs: list[Job], gt_img_index: np.ndarray) -> list[Done]:
     """
     # Filled in place: small results kept between freed blocks would keep the allocator from reusing those.
     found = [_empty(job) for job in jobs]
-    blocks = list(_blocks(jobs))
-    for block in tqdm(blocks, desc="ranking", unit="block", disable=None, leave=False):
+    # A block is let go, with all that it remembers, before the next one is made.
+    for queries in tqdm(_blocks(jobs), desc="ranking", unit="block", disable=None, leave=False):
+        block, parts = Block(queries), {}
         for job, done in zip(jobs, found, strict=True):
-            part = block.part(job.queries)
-            if len(part.queries):
+            inside = np.isin(queries, job.queries, assume_unique=True)
+            if inside.any():
+                part = parts.setdefault(inside.tobytes(), block.part(inside))
                 _rank(job, part, gt_img_index, done)
     return found
 
@@ -235,13 +237,12 @@ def _empty(job: Job) -> Done:
     return Done(ranked, np.empty((len(job.placebos), n), np.int64))
 
 
-def _blocks(jobs: list[Job]) -> Iterator[Block]:
+def _blocks(jobs: list[Job]) -> list[np.ndarray]:
     """All queries of some jobs, each once, in blocks that hold about NUMBERS scores."""
     queries = reduce(np.union1d, (job.queries for job in jobs), np.zeros(0, np.int64))
     sizes = [max(LEAST, NUMBERS // base.images) // base.texts for base in (job.method.base for job in jobs)]
     size = max(1, min(sizes, default=1))
-    for start in range(0, len(queries), size):
-        yield Block(queries[start : start + size])
+    return [queries[start : start + size] for start in range(0, len(queries), size)]
 
 
 def as_frozen(frozen: Cache) -> Ranked:

@@ -1,15 +1,11 @@
 """Where a model's files are, and which version of it they are: a folder, or a model of the hub.
 
-Beside encoder.py this is the only file of the project that imports transformers.
+Beside encoder.py this is the only file of the project that imports transformers, and it does so only where a
+model is read: to find one's files takes no such library, and it needs seconds to import.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import huggingface_hub
-import transformers
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import AutoImageProcessor, AutoTokenizer
 
 from common import files
 from common.errors import UserError
@@ -71,6 +67,8 @@ def image_processor(source: Source):
             f"{shown(source.folder)} lacks {PROCESSORS[0]}, which says how the model wants its pictures: "
             "fetch it again, with all of its .json files"
         )
+    from transformers import AutoImageProcessor
+
     try:
         with quiet():
             return AutoImageProcessor.from_pretrained(source.folder, backend="pil", trust_remote_code=False)
@@ -80,6 +78,8 @@ def image_processor(source: Source):
 
 def tokenizer(folder: Path):
     """The tokenizer of a model's folder. Raises UserError where transformers can't read it."""
+    from transformers import AutoTokenizer
+
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -162,6 +162,9 @@ def _content(folder: Path) -> list[Path]:
 
 def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
     """The folder of a hub model's files; None where `local` is asked and they are not complete here."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         for weights in WEIGHTS:  # the older .bin files only where there is nothing newer
             patterns = [*CONFIGURATION, weights]
@@ -201,12 +204,14 @@ class quiet:
     """Keep transformers from showing its bars and advice while it reads a folder."""
 
     def __enter__(self):
-        logging = transformers.utils.logging
+        from transformers.utils import logging
+
+        self.logging = logging
         self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
         logging.set_verbosity_error()
         logging.disable_progress_bar()
 
     def __exit__(self, *_):
-        transformers.utils.logging.set_verbosity(self.verbosity)
+        self.logging.set_verbosity(self.verbosity)
         if self.bars:
-            transformers.utils.logging.enable_progress_bar()
+            self.logging.enable_progress_bar()

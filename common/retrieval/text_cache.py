@@ -8,13 +8,17 @@ for these. Encoding is kept in shards as it goes. A .json of the same name says 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from common import files, records
 from common.errors import UserError
-from common.retrieval import cache, encoder, freezing, meta, models
+from common.retrieval import cache, meta, models
 from common.settings import shown
+
+if TYPE_CHECKING:  # it imports transformers, which takes seconds: only where a text has to be encoded
+    from common.retrieval import encoder
 
 BATCH = 64
 PROBES = 8  # captions encoded again before a model is trusted to be the cache's
@@ -44,13 +48,15 @@ class TextCache:
     frozen: cache.Cache
     model_dir: Path | None  # folder of the model; None: where step 1 found it
     device: str
-    _towers: encoder.Encoder | None = None
+    _towers: "encoder.Encoder | None" = None
     cut_off: dict[str, int] = field(default_factory=dict)  # label -> texts longer than the model reads
-    _known: dict[str, torch.Tensor] = field(default_factory=dict)
+    _known: dict[str, int] = field(default_factory=dict)  # text -> row
+    _rows: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # (n, dim) of all that are known
 
     def rows(self, texts: list[str]) -> torch.Tensor:
         """Rows of length 1 in the order of the texts, all of which `add` was given: (n, dim) float32."""
-        return torch.stack([self._known[text] for text in texts])
+        places = [self._known[text] for text in texts]
+        return self._rows[places]
 
     def add(self, texts: list[str], label: str) -> None:
         """Have the rows of some texts ready, from disk or by encoding them; `label` names the progress bar.
@@ -76,7 +82,8 @@ class TextCache:
             note = Note(cut_off=cut_off, **identity, rows=fingerprint, text_of_row=different)
             records.write(path.with_suffix(".json"), note)
         self.cut_off[label] = note.cut_off
-        self._known |= dict(zip(different, rows, strict=True))
+        self._known |= {text: len(self._rows) + place for place, text in enumerate(different)}
+        self._rows = torch.cat([self._rows, rows]) if len(self._rows) else rows
 
     def find(self) -> models.Source:
         """The model's files. Raises NoModel where they were not found, UserError for another model's."""
@@ -106,13 +113,17 @@ class TextCache:
 
     def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
         """Rows of texts, and how many texts the model can't read to the end."""
+        from common.retrieval import freezing
+
         towers = self._load()
         rows, lengths = freezing.encode_texts(towers, texts, BATCH, shards, label)
         shards.remove()
         return rows, int((lengths > towers.max_length).sum())
 
-    def _load(self) -> encoder.Encoder:
+    def _load(self) -> "encoder.Encoder":
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
+        from common.retrieval import encoder
+
         if self._towers is None:
             content = self.frozen.meta
             captions = content.captions[:PROBES]

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from common import statistics
 from common.fixes import net_effect
@@ -161,6 +162,13 @@ def test_p_is_not_fooled_by_copies_of_a_caption():
 def test_holm_by_hand():
     assert net_effect.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert net_effect.holm([]) == []
+
+
+def test_holm_equals_statsmodels():
+    random = np.random.default_rng(0)
+    for n in (1, 2, 7, 40):
+        for p in (random.random(n), random.random(n) ** 6, np.round(random.random(n), 1)):
+            assert net_effect.holm(p.tolist()) == multipletests(p, method="holm")[1].tolist()
 
 
 def test_paired_intervals_stay_legal():

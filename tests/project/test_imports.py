@@ -1,6 +1,8 @@
 """The rules of the import graph, read off the import statements."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,9 @@ def test_a_script_reads_from_top_to_bottom(script):
     assert len(constants) - len(folders) <= 12
     assert all("  # " in line for line in constants), "each constant has one trailing comment"
     assert source.rstrip().endswith('if __name__ == "__main__":\n    main()')
+
+
+def test_step_6_loads_no_model_library_to_begin_with():
+    """Where all texts are frozen already nothing encodes, and transformers takes seconds to import."""
+    code = "import sys, improve_subset; print({'transformers', 'huggingface_hub'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True) == "set()\n"
