@@ -267,6 +267,7 @@ def _best_device() -> str:
 
 def _from_folder(folder: Path):
     """Model (float32, evaluation mode) and tokenizer of a folder."""
+    models.refuse_quantized(folder)
     try:
         # float32 whatever the folder's own precision is: the CPU's rows in float32 are the reference.
         model, info = AutoModel.from_pretrained(

@@ -16,6 +16,7 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 POINTER = b"version https://git-lfs"
 ELSEWHERE = "encode with the library that made it, and bring its vectors (EMBEDDINGS_DIR: docs/settings.md)"
+ONE_BYTE = {"I8", "U8", "F8_E4M3", "F8_E5M2"}  # kinds of numbers, as safetensors names them
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # settings, vocabularies, sentencepiece models
 
 
@@ -108,7 +109,32 @@ def unreadable(folder: Path, error: Exception) -> UserError:
             f"torchvision alone, which this project runs without: {ELSEWHERE}"
         )
     reason = " ".join(str(error).split())[:300] or type(error).__name__
+    # What transformers says of these is advice to its own callers.
+    if "ignore_mismatched_sizes" in reason:
+        reason = "its weights have other shapes than its config.json says"
+    elif reason.startswith("Weights only load failed"):
+        reason = "its weights file holds more than weights, and code from elsewhere is not run"
     return UserError(f"{shown(folder)}: not a model that transformers can read ({reason})")
+
+
+def refuse_quantized(folder: Path) -> None:
+    """Raise UserError for weights of a byte each: read as they stand they are numbers of another scale."""
+    settings = files.read_json(folder / "config.json")
+    quantized = isinstance(settings, dict) and bool(settings.get("quantization_config"))
+    from safetensors import safe_open
+
+    for path in [] if quantized else sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "np") as weights:
+                kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}
+        except Exception:  # a damaged file, of which transformers says what is wrong
+            continue
+        quantized |= not kinds.isdisjoint(ONE_BYTE)
+    if quantized:
+        raise UserError(
+            f"{shown(folder)}: its weights are quantized, which gives other ranks: use the model that they "
+            "were made from"
+        )
 
 
 def _check_folder(folder: Path, model_name: str) -> None:

@@ -71,6 +71,11 @@ def check_features(encoder, name: str) -> None:
     ours = (encoder.image_rows(pixels), encoder.encode_texts(list(TEXTS), batch_size=len(TEXTS)))
     for rows, compared in zip(ours, theirs, strict=True):
         compared = normalize(compared.float(), dim=-1)
+        if not torch.isfinite(compared).all() or not compared.any():
+            raise UserError(
+                f"{name}: texts or pictures get no vectors (zero, or not finite): its weights are spoiled, "
+                "or the numbers in its preprocessor_config.json are; fetch it again"
+            )
         if not torch.allclose(rows, compared, atol=SAME):
             raise UserError(
                 f"{name}: a {type(encoder.model).__name__} whose get_image_features() or "

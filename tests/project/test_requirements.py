@@ -8,7 +8,8 @@ import tomllib
 from tests.support import PROJECT
 
 # Packages that another one brings, and whose version it decides.
-BROUGHT = {"huggingface_hub": "transformers", "tokenizers": "transformers", "markupsafe": "jinja2"}
+BROUGHT = {"huggingface_hub": "transformers", "tokenizers": "transformers"}
+BROUGHT |= {"safetensors": "transformers", "markupsafe": "jinja2"}
 NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # imported by another name than its own
 
 

@@ -116,3 +116,51 @@ def test_siglip_as_the_hub_ships_it(tmp_path):
     assert not towers.pad_to_longest, "its tower reads the last position"
     first, second = towers.encode_texts(["a dog", "a red bus"], batch_size=2)
     assert torch.isfinite(first).all() and (first - second).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("part", ["text_model", "vision_model", "projection"])
+def test_weights_that_are_all_zero(folder, part):
+    weights = load_file(folder / "model.safetensors")
+    spoilt = {name: rows * 0 if part in name else rows for name, rows in weights.items()}
+    save_file(spoilt, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "get no vectors (zero, or not finite)" in refusal(folder)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_an_image_processor_that_divides_by_zero(folder):
+    changed(folder / "preprocessor_config.json", image_std=[0, 0, 0])
+    assert "get no vectors" in refusal(folder) and "preprocessor_config.json" in refusal(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_weights_of_one_byte_each(folder, kind):
+    """transformers reads them as they stand, without the scale that made numbers of them."""
+    weights = load_file(folder / "model.safetensors")
+    small = {name: (rows * 100).to(kind) if rows.dim() == 2 else rows for name, rows in weights.items()}
+    save_file(small, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "its weights are quantized" in refusal(folder)
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "one of tomorrow"])
+def test_a_configuration_of_quantized_weights(folder, method):
+    changed(folder / "config.json", quantization_config={"quant_method": method, "bits": 4})
+    assert "its weights are quantized" in refusal(folder)
+
+
+def test_weights_of_other_shapes_than_the_configuration_says(folder):
+    changed(folder / "config.json", projection_dim=99)
+    assert "its weights have other shapes than its config.json says" in refusal(folder)
+
+
+def test_weights_that_are_code(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    assert "holds more than weights, and code from elsewhere is not run" in refusal(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_taken(folder, kind):
+    weights = load_file(folder / "model.safetensors")
+    small = {name: rows.to(kind) if rows.is_floating_point() else rows for name, rows in weights.items()}
+    save_file(small, folder / "model.safetensors", metadata={"format": "pt"})
+    assert encoder.load(models.locate(str(folder)), "cpu", "float32", [], ["a dog"]).max_length == 77
