@@ -39,7 +39,7 @@ def command(script: str) -> str:
         if re.search(rf"^{name}\b", source, re.MULTILINE)
     ]
     path = script if Path.cwd() == ROOT else min(os.path.relpath(ROOT / script), str(ROOT / script), key=len)
-    return f"python {path}{''.join(options)}"
+    return f"python {shlex.quote(path)}{''.join(options)}"
 
 
 def completed(text: str) -> str:

@@ -43,6 +43,9 @@ def reported(main):
 
     @functools.wraps(main)
     def run(*args, **kwargs):
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed from the start: a service's, or `>&-`
+                setattr(sys, name, open(os.devnull, "w"))
         # A console that can't show a character (Windows' cp1252, say) shows its code, and the script goes on.
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -63,7 +66,9 @@ def reported(main):
             if error.filename is None and error.errno not in OF_THE_SYSTEM:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            message, status = f"error: {place}{error.strerror}", 1
+            # Only `mkdir` says so; the name may be a link that leads nowhere.
+            reason = "no folder, and one is needed" if error.errno == errno.EEXIST else error.strerror
+            message, status = f"error: {place}{reason}", 1
         print(message, file=sys.stderr)
         sys.exit(status)
 

@@ -14,6 +14,7 @@ twice, and a slip of the editor such as `NUM_IMAGES: int = "5000"` is distinguis
 import ast
 import dataclasses
 import difflib
+import os
 import re
 import sys
 import types
@@ -94,10 +95,12 @@ def _writable(name: str, path: Path) -> Path:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
-        told = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-        raise SettingError(
-            f"{name} = {told}: its name is not valid UTF-8; rename the folder or file"
-        ) from error
+        name_as_bytes = os.fsencode(path)
+        told = name_as_bytes.decode("utf-8", "backslashreplace")
+        reason = "its name is not valid UTF-8; rename the folder or file"
+        if told.encode("utf-8") == name_as_bytes:  # a locale such as C, and PYTHONUTF8 = 0
+            reason = f"Python takes names for {sys.getfilesystemencoding()} here; set PYTHONUTF8=1"
+        raise SettingError(f"{name} = {told}: {reason}") from error
     return path
 
 

@@ -40,6 +40,22 @@ def test_from_another_folder_the_script_has_its_path(given, tmp_path, monkeypatc
     assert os.path.samefile(script, PROJECT / "main.py")
 
 
+@pytest.mark.parametrize("name", ["my project", "it's $HOME", 'a "b" `c`', "研究 ñ"])
+def test_a_copied_line_means_what_it_says_to_a_shell(given, tmp_path, monkeypatch, name):
+    """Wherever the project is, and whatever the study is called."""
+    root = tmp_path / name
+    root.mkdir()
+    (root / "main.py").write_text("STUDY_DIR: str | None = None")
+    monkeypatch.setattr(commands, "ROOT", root)
+    monkeypatch.chdir(tmp_path)
+    given("STUDY_DIR", f"{name}/2")
+    line = commands.command("main.py")
+    typed = subprocess.run(
+        ["sh", "-c", f'set -- {line}; printf "%s\\n" "$@"'], capture_output=True, text=True
+    )
+    assert typed.stdout.splitlines() == ["python", f"{name}/main.py", "--study-dir", f"{name}/2"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -24,6 +24,11 @@ from tests.support import PROJECT
         (OSError(errno.ENOSPC, "No space left on device"), 1, "error: No space left on device\n"),
         (OSError(errno.ENOLCK, "No locks available"), 1, "error: No locks available\n"),
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 1, "error: a.csv: Permission denied\n"),
+        (
+            FileExistsError(errno.EEXIST, "File exists", "a"),
+            1,
+            "error: a: no folder, and one is needed\n",
+        ),
     ],
 )
 def test_what_is_no_bug_is_one_line(error, status, said, capsys):
@@ -62,6 +67,29 @@ def test_a_closed_pipe_ends_quietly(body):
     assert run.stderr == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the shell and the full device are Linux's")
+@pytest.mark.parametrize(
+    ("where", "status", "said"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        (">/dev/full", 1, "error: No space left on device\n"),
+    ],
+)
+def test_a_screen_that_is_closed_or_full_costs_no_work(where, status, said):
+    """Services start programs so, and a disk can fill up while a log is written to it."""
+    run = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "$CODE" {where}'],
+        env={**os.environ, "CODE": CODE.format("print('a')")},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (status, said)
+
+
 def test_an_interrupt_while_modules_are_imported_is_one_line():
     code = "import common.errors, time\nprint('ready', flush=True)\ntime.sleep(30)"
     process = subprocess.Popen(
@@ -94,3 +122,16 @@ def test_a_name_that_is_no_utf_8_is_refused_first(tmp_path, option):
     )
     assert run.returncode == 2 and run.stdout == b""
     assert run.stderr.count(b"\n") == 1 and b"not valid UTF-8" in run.stderr
+
+
+def test_a_locale_without_utf_8_is_the_reason_and_not_the_name():
+    """Python then reads every letter but ASCII's as bytes that it doesn't know."""
+    code = "import pathlib, sys; from common import settings\n"
+    code += "settings._writable('STUDY_DIR', pathlib.Path(sys.argv[1]))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, "研究"], cwd=PROJECT, env=os.environ | plain, capture_output=True
+    )
+    assert "STUDY_DIR = 研究: Python takes names for ascii here; set PYTHONUTF8=1" in run.stderr.decode(
+        "utf-8"
+    )
