@@ -14,7 +14,7 @@ from common.fixes import compared, hubness, measures
 from common.fixes import rerank as reranking
 from common.fixes.net_effect import Ranks
 from common.fixes.study import make_study
-from common.retrieval import cache, meta
+from common.retrieval import cache, frozen_ranks, meta, ranks
 from tests.support import baked, hub_study
 from tests.support.hub_study import CAPTIONS, IMAGES
 
@@ -139,6 +139,18 @@ def test_ranks_by_each_model_are_written(study, other, tmp_path):
 def test_a_model_is_named_by_what_distinguishes_it(study, changes, names):
     first = study.frozen.meta
     assert compared._named([records.replace(first, **each) for each in changes], first) == names
+
+
+def test_a_run_is_compared_by_its_ranks(study, tmp_path):
+    """Read back, an export has the ranks of its cache: nothing is gained, nothing lost."""
+    found = frozen_ranks.of(study.frozen.meta_file, study.frozen.meta)
+    parts = records.replace(study.frozen.meta.fingerprints, run="0" * 64)
+    content = records.replace(study.frozen.meta, model="run", fingerprints=parts)
+    path = tmp_path / "meta_60_run.json"
+    ranks.write(path, content, found, {})
+    records.write(path, content)
+    (other,) = compared.read([path], study.frozen.meta)
+    assert other.rank.tolist() == study.before.rank.tolist()
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------
