@@ -5,9 +5,8 @@ Reads:  cache/, failure_analysis/annotations_clean.csv (labels; without them not
         and a bank of captions of other images, data/annotations/captions_train2017.json; caches of COMPARE
 Writes: final_results/net_effects.json (the result: a net effect for each method), final_results/cells/ (each
         method on every set of queries, and the ranks of each query); in cache/ the texts it encoded
-Takes:  the bundled sample: a minute or two, most of it encoding; some 20 s of CPU once texts are frozen.
-        COCO without a GPU: about half an hour of encoding templates and bank, then minutes of ranking. A run
-        that was stopped keeps texts and methods that were finished; methods are ranked in one pass
+Takes:  the bundled sample: a minute or two, most of it encoding. COCO without a GPU: about half an hour of
+        encoding, then minutes of ranking. A stopped run keeps encoded texts and methods that were written
 """
 
 from pathlib import Path
