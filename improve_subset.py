@@ -3,8 +3,8 @@
 Run:    python improve_subset.py
 Reads:  cache/, failure_analysis/annotations_clean.csv (labels; without them nothing is measured by category),
         and a bank of captions of other images, data/annotations/captions_train2017.json; caches of COMPARE
-Writes: final_results/net_effects.json (the result: a net effect for each method), final_results/cells/ (each
-        method on every set of queries, and the ranks of each query); in cache/ the texts it encoded
+Writes: final_results/net_effects.json (a net effect for each method) and cells/ (each method on every set of
+        queries, ranks of each query); in cache/ the texts it encoded
 Takes:  the bundled sample: a minute or two, most of it encoding. COCO without a GPU: about half an hour of
         encoding, then minutes of ranking. A stopped run keeps encoded texts and methods that were written
 """
@@ -30,7 +30,7 @@ from common.retrieval import cache, evaluation, meta
 from common.retrieval.text_cache import TextCache
 from common.settings import Settings, at_least, one_of, override, shown
 
-# What `--help` prints: METHODS is full of names, which stand explained in one place.
+# METHODS is full of names, which are explained in one place; `--help` prints them.
 __doc__ += "\nMethods, parts joined by +:\n" + "\n".join(f"    {line}" for line in recipes.explained())
 
 # ---- settings ----------------------------------------------------------------------------------------------
@@ -144,11 +144,9 @@ def say_bank(bank: Bank) -> None:
     """Which bank methods learn from."""
     size, equal = len(bank.captions), say.number(bank.equal_texts)
     print(f"Bank: {say.number(size)} of {say.items(bank.available, 'caption')} of {bank.file}")
-    other = ", though by their ids they are of other images"
-    print(
-        f"  {equal} of them have the same text or embedding as a query"
-        + (other if bank.ids_compared and not bank.transductive else "")
-    )
+    apart = bank.ids_compared and not bank.transductive
+    other = ", though by their ids they are of other images" if apart else ""
+    print(f"  {equal} of them have the same text or embedding as a query{other}")
     if not bank.ids_compared:
         print("  their ids are of another numbering, so they were not compared with the queries'")
     fewer = [part.name for part in recipes.PARTS if part.learns_from > size]
