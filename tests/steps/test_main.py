@@ -6,11 +6,10 @@ import random
 import re
 import resource
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,8 +19,9 @@ from PIL import Image
 from common import records
 from common.retrieval import cache, coco, download, meta, ranking
 from common.retrieval.evaluation import Baseline
-from tests.support import PROJECT, model_folders
+from tests.support import model_folders, running
 from tests.support.folders import write_dataset
+from tests.support.forking import Forked
 from tests.support.running import without_folders
 
 
@@ -329,88 +329,86 @@ def test_download_fetches_then_goes_on(run_script, options, tmp_path, monkeypatc
     assert without_folders(out).rstrip().endswith("Next: python failure.py")
 
 
-def start(options: dict, **more) -> subprocess.Popen:
-    command = [sys.executable, "main.py", *arguments(options)]
-    return subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-    )
+def start(options: dict, **how) -> Forked:
+    return Forked("main.py", *arguments(options), **how)
+
+
+class Larger(NamedTuple):
+    """A dataset that takes a few seconds of encoding in many shards."""
+
+    options: dict  # of a run on it, without folders of its own
+    clean: dict[str, bytes]  # what an undisturbed run writes
+    length: float  # seconds that this run took once it had its folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_clip_folder) -> Larger:
+    root = tmp_path_factory.mktemp("larger")
+    folder = write_dataset(root / "data", n_images=1500, size=64)
+    options = {
+        "model-name": tiny_clip_folder,
+        "image-dir": folder / "images",
+        "annotation-file": folder / "captions.json",
+        "device": "cpu",
+        "batch-size": 8,
+    }
+    run = start(options | {"cache-dir": root / "clean", "result-dir": root / "clean results"})
+    begin = wait_for(root / "clean", run)
+    assert run.wait() == 0, run.end()
+    return Larger(options, bytes_of(root / "clean"), time.monotonic() - begin)
 
 
 @pytest.fixture
-def larger(tmp_path, options):
-    """Options for a run that takes a few seconds of encoding in many shards."""
-    folder = write_dataset(tmp_path / "larger", n_images=1500, size=64)
-    return options | {
-        "image-dir": folder / "images",
-        "annotation-file": folder / "captions.json",
-        "batch-size": 8,
-    }
+def larger(undisturbed, tmp_path) -> dict:
+    return undisturbed.options | {"cache-dir": tmp_path / "cache", "result-dir": tmp_path / "results"}
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(larger, tmp_path):
-    first = start(larger | {"cache-dir": tmp_path / "clean", "result-dir": tmp_path / "clean results"})
-    begin = wait_for(tmp_path / "clean", first)
-    assert first.wait() == 0, first.stderr.read()
-    length = time.monotonic() - begin
-    expected = bytes_of(tmp_path / "clean")
+def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(undisturbed, larger, tmp_path):
     moments = random.Random(0)
     killed_with_shards = 0
     for round_ in range(10):
         folder = tmp_path / f"cut{round_}"
         cut = larger | {"cache-dir": folder, "result-dir": tmp_path / f"results {round_}"}
         run = start(cut)
-        wait_for(folder, run)  # before it there are only imports, and nothing to lose
-        time.sleep(moments.uniform(0, 1.05 * length))
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
+        wait_for(folder, run)  # before it there is nothing to lose
+        time.sleep(moments.uniform(0, 1.05 * undisturbed.length))
+        run.kill()
+        run.wait()
         killed_with_shards += any(folder.glob("partial_*/*.pt"))
-        again = start(cut)
-        _, err = again.communicate()
-        assert (again.returncode, err) == (0, ""), err
-        assert bytes_of(folder) == expected
+        status, _, err = start(cut).end()
+        assert (status, err) == (0, ""), err
+        assert bytes_of(folder) == undisturbed.clean
     assert killed_with_shards >= 3, "the moments missed the encoding: nothing was tested"
 
 
-def wait_for(folder: Path, run: subprocess.Popen) -> float:
+def wait_for(folder: Path, run: Forked) -> float:
     """Wait until a run makes its cache folder; returns the moment."""
     while not folder.exists():
-        assert run.poll() is None, run.stderr.read()
+        assert run.poll() is None, run.end()
         time.sleep(0.01)
     return time.monotonic()
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_harm_nothing(larger, tmp_path):
-    runs = [start(larger), start(larger)]
-    outputs = [run.communicate() for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], outputs
-    assert sorted("Another run makes this cache" in out for out, _ in outputs) == [False, True]
-    alone = larger | {"cache-dir": tmp_path / "alone", "result-dir": tmp_path / "other"}
-    assert start(alone).wait() == 0
-    assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "alone")
+def test_two_runs_at_once_harm_nothing(undisturbed, larger, tmp_path):
+    ends = [run.end() for run in [start(larger), start(larger)]]
+    assert [status for status, *_ in ends] == [0, 0], ends
+    assert sorted("Another run makes this cache" in out for _, out, _ in ends) == [False, True]
+    assert bytes_of(tmp_path / "cache") == undisturbed.clean
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_grow_is_said_and_nothing_is_lost(larger, tmp_path):
+def test_a_file_that_cannot_grow_is_said_and_nothing_is_lost(undisturbed, larger, tmp_path):
     """A limit on file sizes stands for a disk that fills up while the tensors are written."""
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000))
-
-    run = start(larger, preexec_fn=limited)
-    _, err = run.communicate()
-    assert run.returncode == 1
+    status, _, err = start(larger, most_bytes=130_000).end()
+    assert status == 1
     assert "could not be written" in err and "run the same command again" in err and "Traceback" not in err
     assert not list((tmp_path / "cache").glob("meta_*"))
     shards = list((tmp_path / "cache").glob("partial_*/*.pt"))
     assert len(shards) > 10
-    again = start(larger)
-    again.communicate()
-    assert again.returncode == 0
-    clean = larger | {"cache-dir": tmp_path / "clean", "result-dir": tmp_path / "other"}
-    assert start(clean).wait() == 0
-    assert bytes_of(tmp_path / "cache") == bytes_of(tmp_path / "clean")
+    assert start(larger).wait() == 0
+    assert bytes_of(tmp_path / "cache") == undisturbed.clean
 
 
 @pytest.mark.slow
@@ -424,9 +422,8 @@ def test_a_full_disk_is_said(larger, tmp_path):
     if mounted.returncode:
         pytest.skip("mounting a small disk isn't allowed here")
     try:
-        run = start(larger | {"cache-dir": disk / "cache"})
-        _, err = run.communicate()
-        assert run.returncode == 1
+        status, _, err = start(larger | {"cache-dir": disk / "cache"}).end()
+        assert status == 1
         assert "No space left on device" in err and "Traceback" not in err
         kept = list((disk / "cache").glob("partial_*/*.pt"))
         assert (
@@ -434,7 +431,7 @@ def test_a_full_disk_is_said(larger, tmp_path):
         )
         subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
         again = start(larger | {"cache-dir": disk / "cache"})
-        assert again.wait() == 0, again.stderr.read()
+        assert again.wait() == 0, again.end()
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -452,9 +449,8 @@ def test_the_real_photographs_through_a_model_of_full_size(coco_dir, tmp_path):
         "result-dir": tmp_path / "results",
         "device": "cpu",
     }
-    run = start(options)
-    out, err = run.communicate()
-    assert (run.returncode, err) == (0, ""), err
+    status, out, err = running.apart("main.py", *arguments(options))
+    assert (status, err) == (0, ""), err
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     assert peak < 3, f"{peak:.2f} GiB"
     found = cache.load(meta.find(tmp_path / "cache"))
