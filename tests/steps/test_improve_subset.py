@@ -1,12 +1,8 @@
 """Step 6 as a user runs it: the known numbers, what is written, what is refused, resuming, never mixing."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -19,6 +15,7 @@ from common.fixes.hubness import Correction
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.retrieval import cache, meta
 from tests.support import PROJECT, baked, coco_600, hub_study
+from tests.support.forking import Forked
 from tests.support.hub_study import CAPTIONS, IMAGES, HubStudy
 from tests.support.running import without_folders
 
@@ -477,18 +474,17 @@ def test_a_killed_run_continues_and_ends_in_the_same_bytes(tmp_path, run_script)
     whole, killed = (hub_study.write(tmp_path / name) for name in ("whole", "killed"))
     options = [f"--methods={NO_TEXT}", f"--bank-file={whole.bank}"]
     run_script("improve_subset.py", *whole.options(*options))
-    command = [sys.executable, "improve_subset.py", *map(str, killed.options(*options))]
 
     def finished() -> int:
         return len(list((killed.results / "cells").glob("*.json")))
 
     n_kills = 0
     for wanted in (1, 3, 5):
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = Forked("improve_subset.py", *killed.options(*options))
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             if finished() >= wanted:
-                os.kill(process.pid, signal.SIGKILL)
+                process.kill()
                 n_kills += 1
                 break
             time.sleep(0.002)
@@ -546,19 +542,21 @@ def test_a_run_of_fewer_methods_keeps_the_others(study, run_script):
 
 def test_edited_code_never_meets_old_results(study, tmp_path):
     """Its numbers are computed again, whatever was edited."""
-    shutil.copytree(PROJECT / "common", tmp_path / "project" / "common")
-    shutil.copy(PROJECT / "improve_subset.py", tmp_path / "project")
-    command = [sys.executable, "improve_subset.py", *map(str, study.options("--methods=dn"))]
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "common", project / "common")
+    shutil.copy(PROJECT / "improve_subset.py", project)
 
     def said() -> str:
-        return subprocess.check_output(command, cwd=tmp_path / "project", text=True)
+        status, out, err = Forked("improve_subset.py", *study.options("--methods=dn"), folder=project).end()
+        assert (status, err) == (0, "")
+        return out
 
     said()
     first = study.index()
     assert "1 of 1 method were finished by an earlier run of the same code and settings" in said()
     marks, codes = {first["mark"]}, {first["identity"]["code"]}
     for n, edited in enumerate(["placebo.py", "../statistics.py", "hubness.py"], start=2):
-        path = tmp_path / "project" / "common" / "fixes" / edited
+        path = project / "common" / "fixes" / edited
         source = path.read_text(encoding="utf-8").replace("Correction(alpha * ", "Correction(-alpha * ")
         path.write_text(source + "# edited\n", encoding="utf-8")
         assert "finished by an earlier run" not in said()
