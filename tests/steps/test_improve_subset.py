@@ -114,7 +114,9 @@ def test_on_the_sample_nnn_is_a_gain_and_prompts_run(sample_run, tmp_path, run_s
     assert all(set(each["sets"].split()) <= {"all", "failures", "successes"} for each in twice)
     # Once encoded, texts are read: nothing is encoded for another tau.
     encoded = sorted(study.cache.glob("texts_*"))
-    run_script("improve_subset.py", *options, "--control-size=150", "--tau=0.02")
+    again = [each for each in options if "--pooling" not in each]
+    further = ("--pooling=max", "--control-size=150", "--tau=0.02")
+    assert run_script("improve_subset.py", *again, *further)[0] == 0
     assert sorted(study.cache.glob("texts_*")) == encoded
 
 
