@@ -11,7 +11,18 @@ from common import files
 from common.annotation import page
 from common.labels import sheet_reader
 from common.labels.taxonomy import AMBIGUOUS, CATEGORIES, SUBTYPES
-from tests.support.annotating import CAPTIONS, current, done, export, labels, press, said, settle, until
+from tests.support.annotating import (
+    CAPTIONS,
+    current,
+    done,
+    export,
+    labels,
+    press,
+    press_at_once,
+    said,
+    settle,
+    until,
+)
 
 pytest.importorskip("playwright.sync_api", reason="playwright was not found")
 
@@ -261,8 +272,7 @@ def test_a_subtype_without_ambiguous_says_why_it_does_nothing(visit, key):
 def test_a_second_tap_does_nothing_to_the_next_item(visit, keys):
     tab = visit()
     settle(tab)
-    for key in keys:
-        tab.keyboard.press(key)
+    press_at_once(tab, keys)
     assert done(tab) == (0 if keys == "ss" else 1) and current(tab) == 3
     assert "item 2 has only just appeared" in said(tab)
     assert not tab.evaluate("state.labels[3]?.category || state.labels[3]?.skipped")
