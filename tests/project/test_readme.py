@@ -178,13 +178,14 @@ def test_readme_is_read_in_five_minutes():
 
 
 def tree() -> dict[str, str]:
-    """Path -> what the README's tree says of it."""
+    """Path -> what the README's tree says of it. Names that share a line share its words."""
     block = README.split("## What is where\n\n```\n", 1)[1].split("```", 1)[0]
     found, parents = {}, []
     for line in block.splitlines():
-        indent, name, words = re.fullmatch(r"( *)(\S+)\s+(.+)", line).groups()
-        parents[len(indent) // 2 :] = [name]
-        found["".join(parents)] = words
+        indent, names, words = re.fullmatch(r"( *)([^\s,]+(?:, [^\s,]+)*)\s+(.+)", line).groups()
+        for name in names.split(", "):
+            parents[len(indent) // 2 :] = [name]
+            found["".join(parents)] = words
     return found
 
 
