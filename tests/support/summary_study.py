@@ -150,6 +150,9 @@ IN_PERCENT = {  # columns that hold shares between 0 and 1, and are shown in per
         "high",
         *(f"R@1_if_right{end}" for end in ("", "_low", "_high")),
     },
+    "summary_compared.csv": {"recovered", "recovered_low", "recovered_high", "recovered_back"},
+    "summary_compared_categories.csv": {"share", "low", "high", "all_share", "all_low", "all_high"},
+    "summary_failed_by_all.csv": {"share", "low", "high"},
     "summary_sensitivity.csv": {"value", "low", "high", "counted"},
     "summary_baseline.csv": {"value", "low", "high"},
 }
