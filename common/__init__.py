@@ -2,6 +2,7 @@
 
     settings errors files say    ground: no subject of the study
     commands                     the line to type next, for the same study
+    heavy                        packages that take long to import, when they are used
     records results comparisons  JSON artifacts as declared types; those of step 6, which two wings share
     statistics sampling          numbers: intervals, draws
     retrieval/                   images and captions to frozen embeddings, embeddings to ranks

@@ -1,10 +1,12 @@
 """What the project's own HTML files share: each is one file with everything in it, and loads nothing."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 from pathlib import Path
 
-import jinja2
+from common.heavy import jinja2
 
 
 def environment(folder: Path, trim: bool = False) -> jinja2.Environment:

@@ -4,6 +4,8 @@ DejaVu Sans comes with matplotlib, so Latin, Greek and Cyrillic look the same ev
 are looked up in the fonts of the system. A character that none of them has is an error, never an empty box.
 """
 
+from __future__ import annotations
+
 import bisect
 import functools
 import itertools
@@ -11,14 +13,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-import matplotlib
-from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from common.errors import UserError
+from common.heavy import matplotlib
 
-BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 # Plain upright fonts first where several have a character.
 PREFERRED = (
     "notosanscjk-regular",
@@ -33,6 +32,12 @@ SHOWS_NOTHING_REAL = re.compile("lastresort|adobeblank|tofu")  # they claim ever
 BITMAP_SIZES = (109, 136, 128, 160, 96, 64)  # color emoji fonts come in one of these sizes only, in pixels
 INKLESS = re.compile("[\u115f\u1160\u2800\u3164\ufe00-\ufe0f\uffa0]")
 EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
+
+
+@functools.cache
+def bundled() -> Path:
+    """The font that comes with matplotlib."""
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
 class Face:
@@ -151,10 +156,10 @@ def _runs(text: str) -> list[tuple[Path, str]]:
     for character in " ".join(text.split()):
         if character != " " and not _drawn(character):
             continue
-        last = runs[-1][0] if runs else BUNDLED
+        last = runs[-1][0] if runs else bundled()
         # A space, and a mark that sits on the character before it, stay in that character's font.
         follows = character == " " or unicodedata.category(character).startswith("M")
-        path = last if follows and ord(character) in _characters(last) else _font_of(character) or BUNDLED
+        path = last if follows and ord(character) in _characters(last) else _font_of(character) or bundled()
         if runs and runs[-1][0] == path:
             runs[-1] = (path, runs[-1][1] + character)
         else:
@@ -182,9 +187,9 @@ def _leaves_ink(path: Path, character: str) -> bool:
 @functools.cache
 def _installed() -> tuple[Path, ...]:
     """All fonts, in the order in which they are asked; the same on every run."""
-    found = set(map(Path, font_manager.findSystemFonts()))
+    found = set(map(Path, matplotlib.font_manager.findSystemFonts()))
     real = [path for path in found if not SHOWS_NOTHING_REAL.search(path.name.lower())]
-    return (BUNDLED, *sorted(real, key=_preference))
+    return (bundled(), *sorted(real, key=_preference))
 
 
 def _preference(path: Path) -> tuple:
@@ -197,7 +202,7 @@ def _preference(path: Path) -> tuple:
 def _characters(path: Path) -> frozenset[int]:
     """The code points that a font has glyphs for; none where the file can't be read."""
     try:
-        return frozenset(FT2Font(str(path)).get_charmap())
+        return frozenset(matplotlib.ft2font.FT2Font(str(path)).get_charmap())
     except (RuntimeError, OSError):
         return frozenset()
 

@@ -13,16 +13,18 @@ A bank must not have seen the queries. Their ids tell, where they are of one num
 always: their texts, and where both are encoded their vectors.
 """
 
+from __future__ import annotations
+
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from common import files, say
 from common.errors import UserError
+from common.heavy import torch
 from common.results import BankNote
 from common.retrieval import coco
 from common.retrieval.meta import Meta

@@ -3,23 +3,25 @@
 They are asked for a block of queries, which remembers what several methods need of it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import torch
 
 from common.fixes import placebo, prompts
+from common.heavy import torch
 
 
 class Block:
     """Some queries, (n,) idx, and what several methods need of them: each is made once."""
 
-    def __init__(self, queries: np.ndarray, whole: "Block | None" = None, rows: np.ndarray | None = None):
+    def __init__(self, queries: np.ndarray, whole: Block | None = None, rows: np.ndarray | None = None):
         """`whole` and `rows`: the block that they are a part of, and their places in it."""
         self.queries, self.whole, self.rows, self._made = queries, whole, rows, {}
 
-    def part(self, inside: np.ndarray) -> "Block":
+    def part(self, inside: np.ndarray) -> Block:
         """Some of its queries, (n,) bool. It doesn't remember its parts, so that both can be let go."""
         return self if inside.all() else Block(self.queries[inside], self, np.flatnonzero(inside))
 
@@ -59,12 +61,12 @@ class Templated:
         self.texts, self.images = rows.shape[1], plain.images
         self._pooled, self._turned = {}, {}
 
-    def pooled(self, pooling: str, tau: float) -> "Pooled":
+    def pooled(self, pooling: str, tau: float) -> Pooled:
         """The base that pools them, one for all methods."""
         pool = partial(prompts.pool, pooling=pooling, tau=tau)
         return self._pooled.setdefault((pooling, tau), Pooled(self, pool))
 
-    def turned(self, *draw: int) -> "Turned":
+    def turned(self, *draw: int) -> Turned:
         """A draw of their placebo, one for all poolings. Arguments as for Turned."""
         return self._turned.setdefault(draw, Turned(self, *draw))
 
@@ -113,7 +115,7 @@ class Pooled:
         self.templates, self.pool, self._placebos = templates, pool, {}
         self.texts, self.images = templates.texts, templates.images
 
-    def placebo(self, *draw: int) -> "Pooled":
+    def placebo(self, *draw: int) -> Pooled:
         """The same of a draw of the templates' placebo, one for all methods. Arguments as for Turned."""
         return self._placebos.setdefault(draw, Pooled(self.templates.turned(*draw), self.pool))
 

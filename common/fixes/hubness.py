@@ -15,12 +15,13 @@ which is one number a query, less the mean of the image's k highest over caption
 alpha 0.5.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.stats
-import torch
 
+from common.heavy import stats, torch
 from common.results import SHOWS
 
 BLOCK = 256  # images at once: 256 x 20,000 float64 scores are 41 MB
@@ -49,7 +50,7 @@ class Correction:
             return corrected
         return torch.where(self.active[scores.argmax(1)][:, None], corrected, scores)
 
-    def exchanged(self, order: torch.Tensor) -> "Correction":
+    def exchanged(self, order: torch.Tensor) -> Correction:
         """The same numbers with other owners: image i takes those of image order[i]. order (n_images,)."""
         numbers = {"off": self.off, "active": self.active, "scale": self.scale}
         return replace(self, **{name: each[order] for name, each in numbers.items() if each is not None})
@@ -125,7 +126,7 @@ def occurrence(first: np.ndarray, n_images: int) -> np.ndarray:
 def skewness(counts: np.ndarray) -> float:
     """Third standardized moment of the k-occurrence (Radovanovic et al. 2010, sect. 2); 0 means no hubs."""
     # Of a constant it is undefined, and nothing there is a hub.
-    return float(scipy.stats.skew(counts)) if np.ptp(counts) else 0.0
+    return float(stats.skew(counts)) if np.ptp(counts) else 0.0
 
 
 def _bank_scores(rows: torch.Tensor, columns: torch.Tensor):

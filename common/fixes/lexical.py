@@ -6,6 +6,8 @@ soon as the query caption itself is among them (R@1 is then above 90 % by words 
 caption and every copy of its text are left out of each image's words, of document frequencies too.
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections.abc import Sequence
@@ -14,10 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import regex
-import scipy.sparse as sp
-import torch
-from sklearn.feature_extraction.text import CountVectorizer
 
+from common.heavy import sklearn_text, torch
+from common.heavy import sparse as sp
 from common.retrieval.coco import normalized, one_form
 
 # A word is a run of letters and digits with the marks on them. Scripts that don't space their words (those
@@ -98,7 +99,7 @@ def clip_words(
     No human text of the gallery takes part. img (n_images, dim) and bank (n_bank, dim): rows of length 1.
     Words and document frequencies are the bank's; weights as in `tfidf`.
     """
-    vectorizer = CountVectorizer(analyzer=words)
+    vectorizer = _counter()
     of_bank = _binary(sp.csr_array(vectorizer.fit_transform(bank_captions)))
     nearest, columns = [], bank.double().T
     for start in range(0, len(img), BLOCK):
@@ -158,7 +159,7 @@ class First(NamedTuple):
     best: torch.Tensor  # (n, 1) float64: the highest score
 
     @classmethod
-    def of(cls, scores: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor) -> "First":
+    def of(cls, scores: torch.Tensor, places: torch.Tensor, chosen: torch.Tensor) -> First:
         """scores (n, n_images) float64."""
         old = scores.gather(1, places)
         return cls(places, chosen, old, _standardized(old, chosen), scores.amax(1, keepdim=True))
@@ -202,7 +203,7 @@ class _Pairs:
 def _leave_one_out(captions, gt_img_index, n_images):
     """Word counts of each image (n_images, n_words), query weights (n_queries, n_words), and the pairs."""
     gt = np.asarray(gt_img_index)
-    of_caption = sp.csr_array(CountVectorizer(analyzer=words).fit_transform(captions)).astype(float)
+    of_caption = sp.csr_array(_counter().fit_transform(captions)).astype(float)
     n = len(captions)
     belongs = sp.csr_array((np.ones(n), (gt, np.arange(n))), shape=(n_images, n))
     counts = sp.csr_array(belongs @ of_caption)
@@ -267,6 +268,11 @@ def _assembled(query, document, pairs: _Pairs, own_documents) -> Lexical:
     # Built from its parts, so that a score of zero stays stored: it stands in place of one that leaks.
     own = sp.csr_array((values, pairs.image, indptr), shape=shape)
     return Lexical(query, document.T.tocsr(), own)
+
+
+def _counter():
+    """What counts the words of texts."""
+    return sklearn_text.CountVectorizer(analyzer=words)
 
 
 def _binary(matrix: sp.csr_array) -> sp.csr_array:

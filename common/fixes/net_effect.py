@@ -17,12 +17,14 @@ Two intervals, for two questions:
   with its finite-population correction; nothing is left of it once all queries were ranked.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom, t
 
+from common.heavy import stats
 from common.statistics import Z, clustered_share, clustered_variance
 
 FLIPS = 9999  # random sign flips where the sums aren't whole numbers; p is then a multiple of 1 / 10,000
@@ -155,7 +157,7 @@ def sign_flip_p(sums: np.ndarray, seed: int, flips: int = FLIPS) -> float:
         density, offset = np.ones(1), 0
         for size, n in zip(*np.unique(sizes.astype(int), return_counts=True), strict=True):
             step = np.zeros(2 * size * n + 1)
-            step[:: 2 * size] = binom.pmf(np.arange(n + 1), n, 0.5)
+            step[:: 2 * size] = stats.binom.pmf(np.arange(n + 1), n, 0.5)
             density, offset = np.convolve(density, step), offset + size * n
         values = np.arange(len(density)) - offset
         return min(1.0, float(density[np.abs(values) >= observed].sum()))
@@ -228,4 +230,4 @@ def agresti_min(change: np.ndarray, image: np.ndarray) -> Around:
     effective = min(effective, n)
     center = mean * effective / (effective + 2)
     variance = ((square * effective + 1) / (effective + 2) - center**2) / (effective + 2)
-    return Around(center, variance, float(t.ppf(0.975, images - 1)) if 1 < images < n else Z)
+    return Around(center, variance, float(stats.t.ppf(0.975, images - 1)) if 1 < images < n else Z)

@@ -7,10 +7,12 @@ ones; where it moves them little, as that of templates does, next to nothing cha
 Each draw of a placebo is random, so several are taken (`seeds`).
 """
 
+from __future__ import annotations
+
 import numpy as np
-import torch
 
 from common.fixes.hubness import Correction
+from common.heavy import torch
 from common.results import DRAWS
 
 DEALT, TURNED, SHUFFLED, CATEGORY = range(4)  # streams of one seed, so that no two draws are alike

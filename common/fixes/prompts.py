@@ -5,10 +5,11 @@ behind a colon, a full stop or a question mark. None changes the caption, and al
 longer than the model reads is cut off at its end, where the caption is.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
-import torch
-
+from common.heavy import torch
 from common.labels.taxonomy import AMBIGUOUS, CATEGORIES
 
 POOLINGS = ("mean", "max", "logsumexp")

@@ -13,13 +13,15 @@ it. What a part's `make` takes and gives is set by its kind:
 Everything else (METHODS, TUNE, marks, descriptions in the report) follows from the entry.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from common.fixes import hubness, lexical, prompts
+from common.heavy import torch
 from common.results import LABEL, NO_POOLING, PartNote
 
 BASE, HUBS, WORDS = KINDS = ("base", "hubs", "words")  # in the order in which they work

@@ -4,13 +4,14 @@ The parts of a method (recipes.py) are functions of their own (prompts, hubness,
 What several methods need of a block, products above all, is made once for all of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from common.fixes import lexical, placebo
@@ -18,6 +19,7 @@ from common.fixes.bases import Block, Plain, Pooled, Templated
 from common.fixes.hubness import OCCURRENCE_K, Correction
 from common.fixes.lexical import First, Lexical
 from common.fixes.recipes import Material, Part, Recipe
+from common.heavy import torch
 from common.results import DRAWS
 from common.retrieval import frozen_ranks, ranking
 from common.retrieval.cache import Cache
@@ -109,7 +111,7 @@ class Ranked:
     tied: np.ndarray  # (n,) bool: another image has exactly the positive's score
     first: np.ndarray | None = None  # (n, OCCURRENCE_K) int64: image rows, best first
 
-    def of(self, rows: np.ndarray) -> "Ranked":
+    def of(self, rows: np.ndarray) -> Ranked:
         """The same of some of the queries, by their place."""
         first = None if self.first is None else self.first[rows]
         return Ranked(self.rank[rows], self.tied[rows], first)

@@ -4,18 +4,16 @@ A sheet holds what a person needs to judge one failure and nothing that could sw
 rank. `idx` is the join key, and the caption's own text is the check on it.
 """
 
+from __future__ import annotations
+
 import io
 import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from openpyxl import Workbook
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.worksheet.datavalidation import DataValidation
-from openpyxl.worksheet.worksheet import Worksheet
-
 from common import files
+from common.heavy import openpyxl
 from common.labels.taxonomy import CATEGORIES, CATEGORY_NAMES, SUBTYPE_NAMES, SUBTYPES
 
 ITEM = ["idx", "caption", "gt_img_idx", "pred_img_idx"]  # what says which failure a row is about
@@ -28,7 +26,7 @@ ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 FIXED_DATE = (2000, 1, 1, 0, 0, 0)  # the same workbook has the same bytes whenever it is written
 WIDTHS = {"idx": 9, "caption": 70, "gt_img_idx": 12, "pred_img_idx": 13}
 WIDTHS |= {"category": 14, "ambiguous_subtype": 20, "note": 40}
-TO_FILL = PatternFill("solid", fgColor="FFF7D6")
+TO_FILL = "FFF7D6"  # color of the cells that people fill in
 
 
 class Table(NamedTuple):
@@ -38,7 +36,7 @@ class Table(NamedTuple):
     rows: list[dict]  # cells by column; a missing one stays blank
 
     @classmethod
-    def of(cls, kind: type[NamedTuple], rows: list[NamedTuple]) -> "Table":
+    def of(cls, kind: type[NamedTuple], rows: list[NamedTuple]) -> Table:
         """A table whose rows are records, a column for each field."""
         return cls(list(kind._fields), [row._asdict() for row in rows])
 
@@ -66,7 +64,7 @@ def write_xlsx(path: Path, rows: list[dict], part: str) -> None:
     `part` names the pictures' folder (`vis_<part>`) next to the workbook. Captions are text cells, never
     formulas. A second worksheet, `labels`, explains the legal labels. The same rows give the same bytes.
     """
-    book = Workbook()
+    book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "failures"
     sheet.append(COLUMNS)
@@ -82,7 +80,7 @@ def write_xlsx(path: Path, rows: list[dict], part: str) -> None:
     files.write_bytes(path, _with_fixed_dates(book))
 
 
-def _set(sheet: Worksheet, row: int, column: int, value: int | str) -> None:
+def _set(sheet: openpyxl.worksheet.worksheet.Worksheet, row: int, column: int, value: int | str) -> None:
     """Put a value into a cell, text as text: openpyxl would make a formula of `=...` and refuse a bell."""
     if value == "":
         return
@@ -95,30 +93,34 @@ def _set(sheet: Worksheet, row: int, column: int, value: int | str) -> None:
         cell.value = value
 
 
-def _lay_out(sheet: Worksheet, n_rows: int) -> None:
+def _lay_out(sheet: openpyxl.worksheet.worksheet.Worksheet, n_rows: int) -> None:
     """Column widths, wrapped text, a header that stays in view, and a tint on what is to be filled in."""
     sheet.freeze_panes = "A2"
     for column, name in enumerate(COLUMNS, start=1):
         sheet.column_dimensions[sheet.cell(1, column).column_letter].width = WIDTHS[name]
-        sheet.cell(1, column).font = Font(bold=True)
+        sheet.cell(1, column).font = openpyxl.styles.Font(bold=True)
         for row in range(2, n_rows + 2):
             cell = sheet.cell(row, column)
-            cell.alignment = Alignment(vertical="top", wrap_text=True)
+            cell.alignment = openpyxl.styles.Alignment(vertical="top", wrap_text=True)
             if name in FILLED_BY_PEOPLE:
-                cell.fill = TO_FILL
+                cell.fill = openpyxl.styles.PatternFill("solid", fgColor=TO_FILL)
 
 
-def _offer(sheet: Worksheet, name: str, legal: tuple[str, ...], n_rows: int) -> None:
+def _offer(
+    sheet: openpyxl.worksheet.worksheet.Worksheet, name: str, legal: tuple[str, ...], n_rows: int
+) -> None:
     """A drop-down list of the legal values on every row of a column; anything else is refused."""
     column = sheet.cell(1, COLUMNS.index(name) + 1).column_letter
-    rule = DataValidation(type="list", formula1=f'"{",".join(legal)}"', allow_blank=True)
+    rule = openpyxl.worksheet.datavalidation.DataValidation(
+        type="list", formula1=f'"{",".join(legal)}"', allow_blank=True
+    )
     rule.showErrorMessage, rule.errorTitle = True, name
     rule.error = "Legal: " + ", ".join(legal)
     rule.add(f"{column}2:{column}{max(n_rows, 1) + 1}")
     sheet.add_data_validation(rule)
 
 
-def _explain(sheet: Worksheet) -> None:
+def _explain(sheet: openpyxl.worksheet.worksheet.Worksheet) -> None:
     """The worksheet `labels`: every legal label, its names and what it means."""
     sheet.append(["label", "long name", "meaning", "中文", "含义"])
     for label in (*CATEGORIES, *SUBTYPES):
@@ -126,10 +128,10 @@ def _explain(sheet: Worksheet) -> None:
         sheet.append([label.name, *english, *chinese])
     for column, width in zip("ABCDE", (16, 24, 90, 14, 60), strict=True):
         sheet.column_dimensions[column].width = width
-        sheet[f"{column}1"].font = Font(bold=True)
+        sheet[f"{column}1"].font = openpyxl.styles.Font(bold=True)
 
 
-def _with_fixed_dates(book: Workbook) -> bytes:
+def _with_fixed_dates(book: openpyxl.Workbook) -> bytes:
     """A workbook's bytes without the moment of writing, which openpyxl puts into the zip and core.xml."""
     written, fixed = io.BytesIO(), io.BytesIO()
     book.save(written)

@@ -5,6 +5,8 @@ import re
 import warnings
 import zipfile
 
+from common.heavy import openpyxl
+
 Record = tuple[int, list[str]]  # a row's number in the spreadsheet and its cells
 # ISO/IEC 29500 gives each namespace two names, and openpyxl knows the transitional ones alone.
 STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
@@ -60,8 +62,6 @@ def _ordinary(data: bytes) -> tuple[bytes, bool]:
 
 def _records(data: bytes) -> dict[str, list[Record]]:
     """Title -> rows with text, of each worksheet of an ordinary workbook."""
-    import openpyxl  # half a second that a folder of CSVs need not wait for
-
     # Read-only, since spreadsheets like to format columns down to row 1,048,576: whole, that takes gigabytes.
     found, any_formula = {}, False
     for sheet in openpyxl.load_workbook(io.BytesIO(data), read_only=True).worksheets:

@@ -4,14 +4,12 @@ They are one column of a two-column paper wide, which is also a phone's width, a
 what differs has another marker, hatch or label. The same table gives the same bytes: no dates inside.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
+from common.heavy import matplotlib
 from common.labels.taxonomy import AMBIGUOUS
 from common.report import fix_figures
 from common.report.plots import (
@@ -58,7 +56,7 @@ def _whole(n: str) -> str:
     return f"{int(n):,}"
 
 
-def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure:
+def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> matplotlib.figure.Figure:
     """Horizontal bars of shares in percent, with intervals and counts."""
     assisted = bool(rows[0].get("assisted"))
     figure, axes = axes_of(len(rows), row=ROW * (1.5 if assisted else 1))
@@ -81,33 +79,33 @@ def _bars_of_shares(rows: Rows, names: list[str], hatched: list[bool]) -> Figure
     axes.set_xlim(0, max(1.22 * max(_numbers(rows, "high", 100)), 105 * max(ends)))
     if assisted:
         axes.set_ylim(len(rows) - 0.3, -0.5)  # room for the last row's second marker
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
     provisional = "\n(provisional)" if rows[0]["status"].startswith("provisional") else ""
     axes.set_xlabel(f"share of the labeled failures, %, with 95 % interval{provisional}")
     return figure
 
 
-def _assisted(axes: Axes, row: dict[str, str], at: float) -> None:
+def _assisted(axes: matplotlib.axes.Axes, row: dict[str, str], at: float) -> None:
     """The share that a model helped to estimate, under people's own."""
     share, low, high = (100 * float(row[f"assisted{end}"]) for end in ("", "_low", "_high"))
     axes.plot([low, high], [at, at], color=SOFT, linewidth=0.9, solid_capstyle="butt")
     axes.plot(share, at, "D", markerfacecolor="white", markeredgecolor=INK, markersize=3, markeredgewidth=0.7)
 
 
-def category_distribution(rows: Rows) -> Figure:
+def category_distribution(rows: Rows) -> matplotlib.figure.Figure:
     """Columns category, n, share, low, high; with a model's help also assisted, its ends and model_name."""
     names = [row["category"] for row in rows]
     return _bars_of_shares(rows, names, [name == AMBIGUOUS for name in names])
 
 
-def ambiguous_vs_clear(rows: Rows) -> Figure:
+def ambiguous_vs_clear(rows: Rows) -> matplotlib.figure.Figure:
     """Columns label, n, share, low, high; subtypes follow Ambiguous, their names in brackets."""
     names = [row["label"] for row in rows]
     within = [f"  {name.split('(')[1].rstrip(')')}" if "(" in name else name for name in names]
     return _bars_of_shares(rows, within, [name.startswith(AMBIGUOUS) for name in names])
 
 
-def agreement(rows: Rows) -> Figure:
+def agreement(rows: Rows) -> matplotlib.figure.Figure:
     """Columns level, statistic, n_items, value, low, high; blank where undefined. A level is in one piece."""
     levels = list(dict.fromkeys(row["level"] for row in rows))
     places = [at + 1.1 * (1 + levels.index(row["level"])) for at, row in enumerate(rows)]
@@ -135,10 +133,10 @@ def agreement(rows: Rows) -> Figure:
     return figure
 
 
-def confusion(rows: Rows) -> Figure:
+def confusion(rows: Rows) -> matplotlib.figure.Figure:
     """Columns label_1, label_2, n: pairs of ratings, the lower triangle. Darker means more."""
     labels = list(dict.fromkeys(row["label_1"] for row in rows))
-    figure = Figure(figsize=(WIDTH, WIDTH * 0.86), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(WIDTH, WIDTH * 0.86), layout="constrained")
     axes = figure.add_subplot()
     most = max(int(row["n"]) for row in rows)
     for row in rows:
@@ -169,7 +167,7 @@ def _grey(depth: float) -> tuple[float, float, float]:
     return tuple(1 - depth * (1 - part) for part in end)
 
 
-def gt_rank(rows: Rows) -> Figure:
+def gt_rank(rows: Rows) -> matplotlib.figure.Figure:
     """Columns category, n, p05, q25, median, q75, p95 of the ground truth's rank; blank where n is 0."""
     figure, axes = axes_of(len(rows), row=0.23)
     axes.set_xscale("log")
@@ -191,16 +189,16 @@ def gt_rank(rows: Rows) -> Figure:
         axes.plot([middle, middle], [at - 0.25, at + 0.25], color=INK, lw=2)
     name_rows(axes, [f"{row['category']} ({_whole(row['n'])})" for row in rows])
     right = max(10.5, *(1.15 * float(row["p95"] or 0) for row in rows))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 200 else (1, 3)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5) if right < 200 else (1, 3)))
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlim(1.6, right)
     grid(axes)
     axes.set_xlabel("rank of the ground truth")
     return figure
 
 
-FIGURES: dict[str, Callable[[Rows], Figure]] = {
+FIGURES: dict[str, Callable[[Rows], matplotlib.figure.Figure]] = {
     function.__name__: function
     for function in (
         *(category_distribution, ambiguous_vs_clear, agreement, confusion, gt_rank),

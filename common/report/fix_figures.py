@@ -3,20 +3,18 @@
 A method's marks stand with its name.
 """
 
+from __future__ import annotations
+
 import re
 import textwrap
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
+from common.heavy import matplotlib
 from common.report.plots import FILL, HATCH, INK, PALE, SOFT, Rows, axes_of, grid, legend, name_rows
 from common.results import EXTRA
 
 
-def _methods_axes(rows: Rows) -> tuple[Figure, Axes]:
-    """Axes with a row for each method, high enough for the most lines that a name takes."""
+def _methods_axes(rows: Rows) -> tuple[matplotlib.figure.Figure, matplotlib.axes.Axes]:
+    """matplotlib.axes.Axes with a row for each method, high enough for the most lines that a name takes."""
     names = [_named(row) for row in rows]
     lines = max(name.count("\n") + 1 for name in names)
     figure, axes = axes_of(len(rows), row=max(0.22, 0.02 + 0.1 * lines))
@@ -43,7 +41,7 @@ def _marker(row: dict[str, str]) -> str:
     return next(mark for mark in MARKERS if mark in row["marks"])
 
 
-def net_effect(rows: Rows) -> Figure:
+def net_effect(rows: Rows) -> matplotlib.figure.Figure:
     """Forest plot. Columns name, marks, net, low, high, placebo, placebo_low, placebo_high, in points."""
     figure, axes = _methods_axes(rows)
     left, right = _limits([float(row[key]) for row in rows for key in ("low", "high")])
@@ -55,7 +53,7 @@ def net_effect(rows: Rows) -> Figure:
         _placebo(axes, row, at + 0.22, (left, right))
     axes.set_xlim(left, right)
     axes.axvline(0, color=INK, lw=0.8, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6))
     axes.set_xlabel("net effect on R@1, points")
     used = {_marker(row) for row in rows}
     entries = [(marker, FILL, INK, mark or "fix") for mark, marker in MARKERS.items() if mark in used][::-1]
@@ -72,7 +70,7 @@ def _limits(ends: list[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _placebo(axes: Axes, row: dict[str, str], at: float, limits: tuple[float, float]) -> None:
+def _placebo(axes: matplotlib.axes.Axes, row: dict[str, str], at: float, limits: tuple[float, float]) -> None:
     """A placebo with its interval; one that is far away, at the axis' end: methods should not be squeezed."""
     value, left, right = float(row["placebo"]), *limits
     if not left < value < right:
@@ -84,7 +82,7 @@ def _placebo(axes: Axes, row: dict[str, str], at: float, limits: tuple[float, fl
     axes.plot(value, at, "x", color=SOFT, markersize=3.5)
 
 
-def gained_lost(rows: Rows) -> Figure:
+def gained_lost(rows: Rows) -> matplotlib.figure.Figure:
     """Columns name, marks, gained_pp, lost_pp: points of R@1 that failures give and successes cost."""
     figure, axes = _methods_axes(rows)
     axes.grid(False)
@@ -105,18 +103,18 @@ def gained_lost(rows: Rows) -> Figure:
         net = float(row["gained_pp"]) - float(row["lost_pp"])
         axes.plot(net, at, "D", markerfacecolor="white", markeredgecolor=INK, markersize=3.6)
     axes.axvline(0, color=INK, lw=0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6))
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{abs(value):g}"))
     axes.set_xlabel("points of R@1")
     handles, texts = axes.get_legend_handles_labels()
-    net_mark = Line2D([], [], marker="D", linestyle="", mfc="white", mec=INK, markersize=3.6)
+    net_mark = matplotlib.lines.Line2D([], [], marker="D", linestyle="", mfc="white", mec=INK, markersize=3.6)
     figure.legend(
         [handles[1], handles[0], net_mark], [texts[1], texts[0], "net"], loc="outside upper left", ncols=3
     )
     return figure
 
 
-def hubness(rows: Rows) -> Figure:
+def hubness(rows: Rows) -> matplotlib.figure.Figure:
     """Columns name, marks, k, before, after: skewness of the k-occurrence. Drawn at the least k."""
     least = min(int(row["k"]) for row in rows)
     rows = [row for row in rows if int(row["k"]) == least]
@@ -142,7 +140,7 @@ PARTS_OF_ALL = {
 }
 
 
-def failure_overlap(rows: Rows) -> Figure:
+def failure_overlap(rows: Rows) -> matplotlib.figure.Figure:
     """Columns name, n and PARTS_OF_ALL: captions by which of two models fails them, in percent of n."""
     figure, axes = axes_of(len(rows), row=0.3)
     for at, row in enumerate(rows):

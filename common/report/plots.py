@@ -1,8 +1,8 @@
 """What all figures share: their size, their style, axes with a row for each thing that is shown."""
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from __future__ import annotations
+
+from common.heavy import matplotlib
 
 WIDTH = 3.5  # inches
 ROW = 0.19  # inches of height for each row of a figure
@@ -32,27 +32,29 @@ STYLE = {
 Rows = list[dict[str, str]]
 
 
-def axes_of(n_rows: float, row: float = ROW) -> tuple[Figure, Axes]:
+def axes_of(n_rows: float, row: float = ROW) -> tuple[matplotlib.figure.Figure, matplotlib.axes.Axes]:
     """One pair of axes whose height goes with the number of rows, the first row on top."""
-    figure = Figure(figsize=(WIDTH, MARGINS + row * n_rows), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(WIDTH, MARGINS + row * n_rows), layout="constrained")
     axes = figure.add_subplot()
     axes.set_ylim(n_rows - 0.5, -0.5)
     axes.set_axisbelow(True)
     return figure, axes
 
 
-def name_rows(axes: Axes, names: list[str]) -> None:
+def name_rows(axes: matplotlib.axes.Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
 
 
-def grid(axes: Axes) -> None:
+def grid(axes: matplotlib.axes.Axes) -> None:
     axes.grid(axis="x", color=PALE, linewidth=0.5)
 
 
-def legend(figure: Figure, entries: list[tuple[str, str, str, str]]) -> None:
+def legend(figure: matplotlib.figure.Figure, entries: list[tuple[str, str, str, str]]) -> None:
     """Markers above the axes; on the inside one would hide a row sooner or later."""
     handles = [
-        Line2D([], [], marker=marker, linestyle="", mfc=face, mec=edge, markersize=5, label=text)
+        matplotlib.lines.Line2D(
+            [], [], marker=marker, linestyle="", mfc=face, mec=edge, markersize=5, label=text
+        )
         for marker, face, edge, text in entries
     ]
     columns = min(len(handles), 3)

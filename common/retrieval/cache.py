@@ -5,6 +5,8 @@ was killed continues behind the last whole shard and ends in the same bytes as o
 boundaries of shards and batches are fixed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import io
@@ -15,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from common import files, records
 from common.errors import UserError
+from common.heavy import torch
 from common.retrieval import meta as metas
 from common.retrieval.distributed import ALONE, Team
 from common.retrieval.meta import Meta

@@ -6,6 +6,8 @@ would add duplicates), rows travel through the files of the cache's folder, and 
 network (gloo, on the CPU). Process 0 leads: it alone prints and writes whole files.
 """
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import functools
@@ -17,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
-
 from common import files
 from common.errors import UserError
+from common.heavy import torch
 
 # A process that dies is noticed at once, by its closed connection; a machine that loses its power closes
 # none. Waiting itself is no error: a slow machine's share may take hours longer than a fast one's.
@@ -55,7 +55,7 @@ class Team:
         values = [value] * self.size
         if self.size > 1:
             try:
-                dist.all_gather_object(values, value)
+                torch.distributed.all_gather_object(values, value)
             except RuntimeError as error:  # what gloo makes of a closed connection
                 raise UserError(
                     "another process of this run ended, so all stop. What was encoded is kept: "
@@ -129,13 +129,13 @@ def together(main):
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return main(ALONE)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        store, number, size = next(dist.rendezvous("env://"))
+        store, number, size = next(torch.distributed.rendezvous("env://"))
         team = Team(number, size, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
         try:
             _join(team, store)
             with contextlib.nullcontext() if team.leads else _silence():
                 main(team)
-            dist.destroy_process_group()
+            torch.distributed.destroy_process_group()
         except (UserError, OSError, KeyboardInterrupt):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends already
             if not _is_first(store):
@@ -154,9 +154,11 @@ def _join(team: Team, store) -> None:
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
         allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         torch.set_num_threads(max(1, len(allowed) // team.local_size))
-    store = dist.PrefixStore("team", store)
+    store = torch.distributed.PrefixStore("team", store)
     try:
-        dist.init_process_group("gloo", store=store, rank=team.number, world_size=team.size, timeout=PATIENCE)
+        torch.distributed.init_process_group(
+            "gloo", store=store, rank=team.number, world_size=team.size, timeout=PATIENCE
+        )
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(

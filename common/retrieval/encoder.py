@@ -4,6 +4,8 @@ Any model with `get_image_features` and `get_text_features` works (CLIP, SigLIP,
 hub or from a folder; models.py finds its files. No other file of the project imports transformers.
 """
 
+from __future__ import annotations
+
 import collections
 import os
 import re
@@ -13,17 +15,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from transformers import AutoModel
 
 from common import files
 from common.errors import SettingError, UserError
+from common.heavy import torch, transformers
 from common.retrieval import families, models, wiring
 from common.retrieval.images import open_photograph
 from common.retrieval.models import Source
 from common.settings import one_of, shown
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = ("float32", "bfloat16", "float16")  # names that torch has too
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 DECODERS = 16  # threads that decode images for a GPU
 PROBES = 8  # items that a device or a half precision is checked with before it is trusted
@@ -62,10 +63,10 @@ class Encoder:
         """Put the model on a device in a precision. Raises UserError where the device can't compute in it."""
         check_device(device, dtype)
         try:
-            self.model = self.model.to(device=device, dtype=DTYPES[dtype])
+            self.model = self.model.to(device=device, dtype=getattr(torch, dtype))
         except RuntimeError as error:
             raise _unusable(device, dtype, error) from error
-        self.device, self.dtype = torch.device(device), DTYPES[dtype]
+        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
 
     def encode_images(self, paths: list[Path], batch_size: int) -> Images:
         """Some images, all of which are tried. Batches start at multiples of batch_size."""
@@ -208,7 +209,7 @@ def load(source: Source, device: str, dtype: str, images: list[Path], texts: lis
 
 
 def check_names(device: str, dtype: str) -> None:
-    """Raise SettingError for what is no device (auto, cpu, cuda, cuda:1, mps) or no key of DTYPES.
+    """Raise SettingError for what is no device (auto, cpu, cuda, cuda:1, mps) or none of DTYPES.
 
     Only the names, which needs nothing of the machine: a script calls it before it reads anything.
     """
@@ -270,7 +271,7 @@ def _from_folder(folder: Path):
     models.refuse_quantized(folder)
     try:
         # float32 whatever the folder's own precision is: the CPU's rows in float32 are the reference.
-        model, info = AutoModel.from_pretrained(
+        model, info = transformers.AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content

@@ -5,17 +5,19 @@ compared with it and used; files of another identity are refused, never overwrit
 a user hears meanwhile goes through `tell`, the rest is in the record that `freeze` returns.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from common import files, records
 from common.errors import UserError, list_rows
+from common.heavy import torch
 from common.retrieval import cache, coco, encoder, evaluation, images, meta, models
 from common.retrieval.distributed import Team
 from common.settings import PROJECT_DIR, shown
@@ -40,7 +42,7 @@ class Wanted(NamedTuple):
 
     seed: int  # of the sample
     captions_per_image: int  # the most of one image
-    dtype: str  # a key of encoder.DTYPES
+    dtype: str  # one of encoder.DTYPES
     device: str  # auto, cpu, cuda, cuda:1, mps
     batch_size: int  # items at once
 

@@ -10,15 +10,17 @@ rows.json may name the `model` (else the folder's name is taken) and its `maker`
 so are rows that the sample doesn't need. Everything is checked before anything is written.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from common import files, say
 from common.errors import SettingError, UserError
+from common.heavy import torch
 from common.retrieval import cache, captions_file, coco, evaluation, freezing, images, meta
 from common.retrieval.distributed import Team
 from common.retrieval.freezing import Data, Frozen, Identity, Tell, Wanted

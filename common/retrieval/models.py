@@ -4,11 +4,14 @@ Beside encoder.py this is the only file of the project that imports transformers
 model is read: to find one's files takes no such library, and it needs seconds to import.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import files
 from common.errors import UserError
+from common.heavy import transformers
 from common.retrieval import families
 from common.settings import PROJECT_DIR, shown
 
@@ -68,22 +71,22 @@ def image_processor(source: Source):
             f"{shown(source.folder)} lacks {PROCESSORS[0]}, which says how the model wants its pictures: "
             "fetch it again, with all of its .json files"
         )
-    from transformers import AutoImageProcessor
 
     try:
         with quiet():
-            return AutoImageProcessor.from_pretrained(source.folder, backend="pil", trust_remote_code=False)
+            return transformers.AutoImageProcessor.from_pretrained(
+                source.folder, backend="pil", trust_remote_code=False
+            )
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content
         raise unreadable(source.folder, error) from error
 
 
 def tokenizer(folder: Path):
     """The tokenizer of a model's folder. Raises UserError where transformers can't read it."""
-    from transformers import AutoTokenizer
 
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds here, every one on the folder's content
         raise unreadable(folder, error) from error
 
@@ -189,7 +192,6 @@ def _content(folder: Path) -> list[Path]:
 def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
     """The folder of a hub model's files; None where `local` is asked and they are not complete here."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         for weights in WEIGHTS:  # the older .bin files only where there is nothing newer
@@ -201,13 +203,13 @@ def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
             )
             if (folder / "config.json").is_file() and next(folder.glob(weights), None):
                 return folder
-    except LocalEntryNotFoundError as error:
+    except huggingface_hub.errors.LocalEntryNotFoundError as error:
         if not local:
             raise UserError(_how_to_bring(name)) from error
         return None
-    except HFValidationError as error:
+    except huggingface_hub.errors.HFValidationError as error:
         raise UserError(f"MODEL_NAME = {name}: neither a folder nor a name of the hub's form") from error
-    except HfHubHTTPError as error:
+    except huggingface_hub.errors.HfHubHTTPError as error:
         raise UserError(f"MODEL_NAME = {name}: the hub refuses it ({str(error).splitlines()[0]})") from error
     except OSError as error:  # no network shows itself in many ways, all of them OSErrors
         raise UserError(_how_to_bring(name)) from error

@@ -22,12 +22,14 @@ which side of the positive's score another one lies, it is counted; only the res
 thousand, are computed as scores. So the result is that of all scores, to the bit.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
-import torch
 
+from common.heavy import torch
 from common.retrieval.distributed import ALONE, Team
 from common.retrieval.ranks import Ranking
 
@@ -35,7 +37,7 @@ BLOCK = 512  # captions at once
 GALLERY_BLOCK = 2048  # images at once: 512 x 2,048 products are 4 MB, which a processor's cache holds
 DENSE = 64  # where more than one pair in so many is in doubt, the whole block in float64 is faster
 
-Values = np.ndarray | torch.Tensor  # on the CPU arrays, which compare and count several times as fast
+Values = "np.ndarray | torch.Tensor"  # on the CPU arrays, which compare and count several times as fast
 Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows and columns (k,) to their scores, (k,) float32
 
 

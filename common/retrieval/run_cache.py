@@ -4,13 +4,15 @@ Steps 2 to 5 read it like any other. A run that this project exported and nobody
 cache that it came from: its failures are the same, and so are the labels that people gave them.
 """
 
+from __future__ import annotations
+
 import contextlib
 
 import numpy as np
-import torch
 
 from common import files, records
 from common.errors import UserError
+from common.heavy import torch
 from common.retrieval import freezing, images, meta, ranking, ranks, runs
 from common.retrieval.coco import Sample
 from common.retrieval.evaluation import BASELINE

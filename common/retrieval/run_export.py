@@ -9,16 +9,18 @@ and a score that is not below the one before it is lowered to the next float32 b
 `ranking` counts, and any tool gives the recall and the reciprocal rank that baseline.json has.
 """
 
+from __future__ import annotations
+
 import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from common import files
+from common.heavy import torch
 from common.retrieval import meta, runs
 from common.retrieval.cache import Cache
 from common.retrieval.ranks import Ranks

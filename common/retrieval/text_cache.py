@@ -5,15 +5,16 @@ the cache's fingerprint, the texts and the way of encoding, so rows of another c
 for these. Encoding is kept in shards as it goes. A .json of the same name says what each row is.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from common import files, records
 from common.errors import UserError
+from common.heavy import torch
 from common.retrieval import cache, meta, models
 from common.settings import shown
 
@@ -48,7 +49,7 @@ class TextCache:
     frozen: cache.Cache
     model_dir: Path | None  # folder of the model; None: where step 1 found it
     device: str
-    _towers: "encoder.Encoder | None" = None
+    _towers: encoder.Encoder | None = None
     cut_off: dict[str, int] = field(default_factory=dict)  # label -> texts longer than the model reads
     _known: dict[str, int] = field(default_factory=dict)  # text -> row
     _rows: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # (n, dim) of all that are known
@@ -120,7 +121,7 @@ class TextCache:
         shards.remove()
         return rows, int((lengths > towers.max_length).sum())
 
-    def _load(self) -> "encoder.Encoder":
+    def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
         from common.retrieval import encoder
 

@@ -4,12 +4,13 @@ A tokenizer of another model, a stub of one, spoiled weights or a tower that is 
 raise: they give vectors, and a study that is frozen with them. Each check here has one line with its reason.
 """
 
+from __future__ import annotations
+
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn.functional import normalize
 
 from common.errors import UserError
+from common.heavy import torch
 
 TEXTS = ("a dog", "two people sit at a small table and eat a pizza with a lot of cheese on it")
 FEWEST_TOKENS = 10  # a tokenizer without its files is made of special tokens alone
@@ -70,7 +71,7 @@ def check_features(encoder, name: str) -> None:
         raise UserError(f"{name}: a {kind} does not score images against texts: use a CLIP-like model")
     ours = (encoder.image_rows(pixels), encoder.encode_texts(list(TEXTS), batch_size=len(TEXTS)))
     for rows, compared in zip(ours, theirs, strict=True):
-        compared = normalize(compared.float(), dim=-1)
+        compared = torch.nn.functional.normalize(compared.float(), dim=-1)
         if not torch.isfinite(compared).all() or not compared.any():
             raise UserError(
                 f"{name}: texts or pictures get no vectors (zero, or not finite): its weights are spoiled, "

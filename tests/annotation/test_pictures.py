@@ -123,7 +123,7 @@ def test_chinese_breaks_at_any_character_but_a_comma():
 @pytest.fixture
 def only_the_bundled_font(monkeypatch):
     """As on a machine where no font is installed."""
-    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda: [])
+    monkeypatch.setattr(fonts.matplotlib.font_manager, "findSystemFonts", lambda: [])
     clear()
     yield
     clear()
@@ -148,7 +148,7 @@ def test_without_a_font_one_line_names_a_package(only_the_bundled_font, text, pa
 def test_latin_greek_and_cyrillic_need_no_installed_font(only_the_bundled_font):
     text = "Ein Café “mit” naïve Μαζί щенок — ☃ 5 €"
     fonts.check(text, "a caption")  # raises where no font has a character
-    assert {path for path, _ in fonts._runs(text)} == {fonts.BUNDLED}
+    assert {path for path, _ in fonts._runs(text)} == {fonts.bundled()}
     with pytest.raises(UserError, match="狗"):
         fonts.check(text + "狗", "a caption")
 

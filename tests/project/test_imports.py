@@ -42,6 +42,8 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+            if node.module == "common.heavy":  # what brings a package later brings it all the same
+                names |= {alias.name for alias in node.names}
     return names
 
 
