@@ -9,8 +9,9 @@ Prints: 1. Ours (the path of main.py), one item at a time, and clip-benchmark's 
            weights and items, captions padded to 77 tokens, amp=False: rates, time, memory, and by how much
            the embeddings differ. Totals hold each way's own ranking. `--half bfloat16` adds ours in that
            precision (slow on a CPU without instructions for it).
-        2. The bundled sample in float32 and in bfloat16: whose rank changes.
-Takes:  some eight minutes on 2 CPU cores. Each run is a process of its own, ways in turn; loading the model
+        2. Which share of the machine's own matrix rate both towers reach, and where the rest goes.
+        3. The bundled sample in float32 and in bfloat16: whose rank changes.
+Takes:  some nine minutes on 2 CPU cores. Each run is a process of its own, ways in turn; loading the model
         is not in the times, and files were read once before, so no disk is either. Memory is the peak of the
         process that computes, the loaded model included and clip-benchmark's decoding processes not
 """
@@ -29,6 +30,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import PROJECT
+from benchmarks import _limits as limits
 from benchmarks import _measuring as measuring
 from benchmarks import _peers as peers
 from benchmarks._peers import Clock
@@ -154,8 +156,10 @@ def compare(num_images: int, rounds: int, batch_size: int, device: str, half: st
         for _ in tqdm(range(rounds), desc="rounds", unit="round", disable=None, leave=False):
             for way, results in runs.items():
                 results.append(measuring.child(__spec__.name, "--one", folder / "job.json", *way))
+        limit = measuring.child("benchmarks._limits", folder / "job.json")
         rows = {way: torch.load(folder / f"{' '.join(way)}.pt", weights_only=True) for way in ways}
     say_ways(job, runs, rows, rounds)
+    limits.say(limit)
 
 
 def say_ways(job: dict, runs: dict, rows: dict, rounds: int) -> None:
@@ -233,7 +237,7 @@ def sample_ranks(device: str, batch_size: int) -> None:
 
 
 def say_sample(result: dict) -> None:
-    """Print the second table."""
+    """Print the third table."""
     n = result["captions"]
     print(f"\nThe bundled sample, {n:,} captions over {result['images']:,} images, text to image, on")
     print(f"{result['device']}: bfloat16 next to float32, ranks counted in float32 either way\n")
