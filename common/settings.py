@@ -75,6 +75,8 @@ def override(module: dict, arguments: list[str] | None = None) -> Settings:
         if name.endswith(FOLDER) and value is not None:
             start = Path.cwd() if name in typed else _start(name, values.get("STUDY_DIR"), typed)
             given = value if isinstance(value, list) else [value]
+            if not all(map(str, given)):  # "$STUDY" of a shell where it isn't set, say
+                raise SettingError(f"{name} is empty: name a folder or file, or leave it out")
             paths = [_writable(name, start / Path(each).expanduser()) for each in given]
             values[name] = paths if isinstance(value, list) else paths[0]
         elif name == "MODEL_NAME" and name in typed and Path(value).is_dir():  # else a name of the hub

@@ -47,6 +47,15 @@ def test_the_record_gives_values_without_folders_and_copies(module):
         found.SEED = 7
 
 
+def test_an_empty_folder_is_not_the_default_one(module):
+    """A shell's variable that isn't set would act on another study."""
+    for typed in (["--cache-dir", ""], ["--cache-dir="]):
+        with pytest.raises(SettingError, match="CACHE_DIR"):
+            settings.override(module, typed)
+    with pytest.raises(SettingError, match="CACHE_DIR is empty: name a folder"):
+        settings.override(module | {"CACHE_DIR": ""}, [])
+
+
 def test_numbers_and_names_are_checked():
     settings.at_least(1, NUM_IMAGES=1, SEED=None)
     settings.one_of(["en", "zh"], LANGUAGE="en", LANGUAGES=["zh", "en"])
