@@ -344,7 +344,7 @@ class Larger(NamedTuple):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, tiny_clip_folder) -> Larger:
     root = tmp_path_factory.mktemp("larger")
-    folder = write_dataset(root / "data", n_images=1500, size=64)
+    folder = write_dataset(root / "data", n_images=1500)
     options = {
         "model-name": tiny_clip_folder,
         "image-dir": folder / "images",
