@@ -27,6 +27,8 @@ def imported() -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_Later":  # common/heavy.py
+                found.add(node.args[0].value.split(".")[0])
     found -= {"common", *sys.stdlib_module_names}
     return {NAMES.get(name) or BROUGHT.get(name) or name for name in found}
 
