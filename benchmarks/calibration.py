@@ -5,7 +5,7 @@ Prints: 1. With an independent second placebo as the method and the first as the
            found: how often p is below 0.05 all the same, and how often any adjusted p of a run is.
         2. How often the interval of an estimated net effect covers the exact one.
         On the embeddings of 600 photographs that COCO_DIR names or, without it, on the bundled sample
-Takes:  a quarter of an hour on 2 cores; half an hour beside other work
+Takes:  a quarter of an hour on 2 cores; half an hour next to other work
 """
 
 import os

@@ -4,7 +4,7 @@ Run:    python -m benchmarks.ranking
 Prints: 1. Counting (ours), `torch.argsort` and `torch.topk` on COCO's 25,000 captions x 5,000 images, both
            directions, the product included. `topk` gives recall@K and no ranks.
         2. Counting over a range of sizes, where the whole matrix fits and where it no longer does, with the
-           exponents that fit its time and memory; `topk` beside it as far as the machine's memory goes.
+           exponents that fit its time and memory; `topk` next to it as far as the machine's memory goes.
 Takes:  six to seven minutes on 2 CPU cores. Each run is a process of its own, ways in turn; random
         embeddings, the same for all. Memory is what a process holds at its peak beyond the embeddings
 """

@@ -1,4 +1,4 @@
-"""Step 6 on the bundled sample beside an earlier commit, in CPU seconds, in turn.
+"""Step 6 on the bundled sample next to an earlier commit, in CPU seconds, in turn.
 
 Run:    python -m benchmarks.step_6 [--commit ea989c4] [--rounds 3]
 Prints: a table: CPU seconds of `improve_subset.py` from nothing (all texts are encoded) and with texts frozen

@@ -12,7 +12,7 @@
     report/                      tables, figures, one document
 
 Ground, retrieval, labels, annotation, report: a file imports from its own wing and from those before it.
-fixes stands beside annotation and report: neither knows the other, they meet in files on disk.
+fixes comes next to annotation and report: neither knows the other, they meet in files on disk.
 
 Nothing here prints (a progress bar, `--help` and the one line of an error excepted), owns a path, reads a
 script's settings or imports a script. What a user can cause is raised as `errors.UserError`.

@@ -46,7 +46,7 @@ def reported(main):
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # closed from the start: a service's, or `>&-`
                 setattr(sys, name, open(os.devnull, "w"))
-        # A console that can't show a character (Windows' cp1252, say) shows its code, and the script goes on.
+        # A console that can't show a character (Windows' cp1252) shows its code, and the script continues.
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:

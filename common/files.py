@@ -53,7 +53,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
     except OSError as error:
         raise UserError(
             f"{path} could not be written ({error.strerror}; {len(data) / 1e6:.1f} MB needed). "
-            "Free some space or mend the folder's permissions, then run the same command again"
+            "Free some space or fix the folder's permissions, then run the same command again"
         ) from error
     finally:
         with contextlib.suppress(OSError):  # the folder itself may be what is wrong
@@ -91,7 +91,7 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a JSON file. Raises UserError where it is not JSON (a download that broke off, say)."""
+    """Read a JSON file. Raises UserError where it is not JSON (an interrupted download, say)."""
     try:
         return json.loads(Path(path).read_bytes())
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Draws that hang on nothing but a seed and each item's own id."""
+"""Draws that depend on nothing but a seed and each item's own id."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

@@ -125,7 +125,7 @@ def one_of(legal: Collection[str], **values: str | list[str]) -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as a message shows it: relative to the project's folder where it lies inside."""
+    """A path as a message shows it: relative to the project's folder where it is inside."""
     path = Path(path)
     return str(path.relative_to(PROJECT_DIR)) if path.is_relative_to(PROJECT_DIR) else str(path)
 
@@ -194,7 +194,7 @@ def _convert(name: str, text: str, kind) -> object:
 
 
 def _fits(value, kind) -> bool:
-    """Whether a value in the block is of its kind, so that a slip of the editor is told apart from a bug."""
+    """Whether a value in the block is of its kind, so that a slip of the editor gets a message."""
     for member in _members(kind):
         if typing.get_origin(member) is list:
             (item,) = typing.get_args(member)

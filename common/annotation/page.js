@@ -18,7 +18,7 @@ const state = { revision: 0, exported: 0, seconds: 0, position: 0, labels: {} };
 const past = [], future = []; // to undo and to redo: {position, labels: {idx: label before}}
 let lastActivity = Date.now();
 let shows = 0, shownAt = Infinity; // when both pictures of the item were there to be seen
-let waiting = null; // for a subtype: {moves: whether the page goes on then, since}
+let waiting = null; // for a subtype: {moves: whether the page moves on then, since}
 
 function labelOf(idx) {
   return state.labels[idx] ?? blankLabel();

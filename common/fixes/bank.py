@@ -33,8 +33,8 @@ from common.settings import PROJECT_DIR, shown
 
 DEFAULT = PROJECT_DIR / "data" / "annotations" / "captions_train2017.json"
 OF_SAMPLE = PROJECT_DIR / "data" / "sample" / "annotations" / "captions_train2017.json"
-# Share of the queries whose very text stands in the bank above which it holds the queries, whatever its ids
-# say. Of COCO's captions 1 to 2 % stand in 12,000 to 20,000 captions of other images by chance.
+# Share of the queries whose very text is in the bank above which it holds the queries, whatever its ids
+# say. Of COCO's captions 1 to 2 % are among 12,000 to 20,000 captions of other images by chance.
 MOST_COVERED = 0.05
 BLOCK = 512  # queries at once: 512 x 20,000 float32 cosines are 41 MB
 SAME = 1 - 1e-6  # cosine from which two vectors are one: float16 costs 4e-8

@@ -265,7 +265,7 @@ def _assembled(query, document, pairs: _Pairs, own_documents) -> Lexical:
     values = np.asarray(query[pairs.query].multiply(own_documents).sum(1)).ravel()
     shape = (query.shape[0], document.shape[0])
     indptr = np.searchsorted(pairs.query, np.arange(shape[0] + 1))
-    # Built from its parts, so that a score of zero stays stored: it stands in place of one that leaks.
+    # Built from its parts, so that a score of zero stays stored: it replaces one that leaks.
     own = sp.csr_array((values, pairs.image, indptr), shape=shape)
     return Lexical(query, document.T.tocsr(), own)
 

@@ -205,7 +205,7 @@ def possible(before: np.ndarray, cutoff: int) -> tuple[int, int]:
 
 
 class Around(NamedTuple):
-    """Where an interval of a mean lies, and how wide it is."""
+    """Where an interval of a mean is, and how wide it is."""
 
     center: float
     variance: float

@@ -1,7 +1,7 @@
 """label_task.jsonl: every failure, as a vision-language model needs it to label each one like a person.
 
 Step 2 writes it, and nothing in this project calls a model. The first line says what is asked and what the
-legal answers are, each further line is a failure. Failures stand in the order of the draw, so that the first
+legal answers are, each further line is a failure. Failures are in the order of the draw, so that the first
 m of them are a random sample, of which those drawn for people are the first.
 """
 

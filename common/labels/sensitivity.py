@@ -18,7 +18,7 @@ from common.labels.sheets import Table
 from common.labels.taxonomy import AMBIGUOUS, CATEGORY_NAMES
 
 NAME = "sensitivity.csv"
-ROUNDS = 300  # redraws at most: each of them is fitted anew
+ROUNDS = 300  # redraws at most: each of them is fitted by itself
 STEPS = 500  # of a fit, at most
 CLOSE, NEAR = 1e-7, 1e-4  # change of a share or rate at which a fit ends; at which one of redraws does
 LEAST, MOST = 1e-9, 0.8  # error rates between which a fit stays

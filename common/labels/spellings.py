@@ -1,6 +1,6 @@
 """How people write the labels and the columns of a sheet, and what each spelling counts as.
 
-Spellings of labels stand in their entries of the taxonomy; here they become one table.
+Spellings of labels are in their entries of the taxonomy; here they become one table.
 A cell is compared after `squeezed`: case, white space, hyphens, underscores, slashes, dots and quotes play
 no part, so `near_duplicate`, `Near-Duplicate` and ` near duplicate ` are one spelling and need one entry.
 A spelling that is not in the table is never guessed at: the reader names the nearest label, a person decides.
@@ -76,6 +76,6 @@ def nearest_subtype(text: str) -> str:
     return SUBTYPE_TABLE[_closest(squeezed(text), tuple(SUBTYPE_TABLE))]
 
 
-@functools.lru_cache(maxsize=10_000)  # a wrong word often stands in a whole column
+@functools.lru_cache(maxsize=10_000)  # a wrong word often fills a whole column
 def _closest(word: str, spellings: tuple[str, ...]) -> str:
     return difflib.get_close_matches(word, spellings, n=1, cutoff=0.0)[0]

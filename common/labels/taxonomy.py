@@ -70,7 +70,7 @@ CATEGORIES = (
         long_name="Attribute Binding",
         key="2",
         definition=(
-            "The things are there, but a colour, size, material or other quality is wrong or on the "
+            "The things are there, but a color, size, material or other quality is wrong or on the "
             "wrong thing."
         ),
         chinese_name="属性绑定",
@@ -168,7 +168,7 @@ CATEGORIES = (
         name="Object",
         long_name="Object Confusion",
         key="7",
-        definition="Something that the caption names is not there, or something else stands in its place.",
+        definition="Something that the caption names is not there, or something else is in its place.",
         chinese_name="物体混淆",
         chinese_definition="描述中提到的物体没有出现，或者被别的物体取代。",
         precedence=1,

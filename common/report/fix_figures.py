@@ -27,7 +27,7 @@ def _methods_axes(rows: Rows) -> tuple[matplotlib.figure.Figure, matplotlib.axes
 
 def _named(row: dict[str, str]) -> str:
     """A method's name, its pooling and its marks on further lines: one would take half of the width."""
-    # How many queries a mark is about stands in the tables.
+    # How many queries a mark is about is in the tables.
     marks = [re.split(" from|:", mark)[0] for mark in row["marks"].split("; ") if mark]
     lines = textwrap.wrap(", ".join(marks), 26)
     return "\n".join([row["name"].replace(" (", "\n("), *lines])

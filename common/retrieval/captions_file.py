@@ -153,7 +153,7 @@ def _value(entry: dict, key: Hashable) -> str:
 
 
 def _short(value: object) -> str:
-    """A value as it stands in JSON, cut where it is long."""
+    """A value as JSON writes it, cut where it is long."""
     text = json.dumps(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
 

@@ -165,7 +165,7 @@ def rows_of(sample: coco.Sample) -> meta.Rows:
 def refuse_other_baseline(result_file: Path, meta_file: Path) -> None:
     """Raise UserError where a result of another cache would be overwritten: another model's, say.
 
-    Before anything is encoded. A cache of the same name that was made anew is the same study.
+    Before anything is encoded. A cache of the same name that was made again is the same study.
     """
     if not result_file.is_file():
         return

@@ -47,7 +47,7 @@ def of(meta_file: Path, content: Meta) -> Ranks:
 def freeze(frozen: "Cache", device: str, team: "Team") -> Ranks:
     """The ranks of a cache, for step 1: read where they are frozen, else counted on `device` and frozen.
 
-    What other steps refuse sends people here, so ranks of another cache or damaged ones are counted anew.
+    What other steps refuse sends people here, so ranks of another cache or damaged ones are counted again.
     """
     found = None
     if team.leads:  # of several processes one looks, and all know

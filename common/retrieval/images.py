@@ -121,7 +121,7 @@ def fingerprint(image_dir: Path, file_names: list[str]) -> str | None:
 def refuse_other_pixels(image_dir: Path, meta: Meta) -> None:
     """Raise UserError where a cache holds images whose pixels are taken otherwise today.
 
-    A cache of an earlier OPENING goes on being used as long as its rules and today's give each of its images
+    A cache of an earlier OPENING is used as long as its rules and today's give each of its images
     the same pixels, as they do for COCO's. Images that were not found are not compared.
     """
     if meta.opening == OPENING:

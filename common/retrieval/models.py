@@ -1,7 +1,7 @@
 """Where a model's files are, and which version of it they are: a folder, or a model of the hub.
 
-Beside encoder.py this is the only file of the project that imports transformers, and it does so only where a
-model is read: to find one's files takes no such library, and it needs seconds to import.
+Only this file and encoder.py import transformers, and only where a model is read: finding its files takes no
+such library, which needs seconds to import.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ an equal score ranks *above* the positive, so that a tie can't flatter the model
     0.5  0.7  0.7  0.1                           column 2    2      (tied with column 1)
 
 A score is the cosine summed in float64 and rounded once, to float32: what a kernel's order of summation
-changes lies nine digits below the last bit that is kept. So a score depends neither on its block nor on the
+changes is nine digits below the last bit that is kept. So a score depends neither on its block nor on the
 machine, and equal images get equal scores, where float32 sums differ enough to flip a rank.
 
 Few scores need that much. A product in float32, in half the time and memory, is off by at most
@@ -18,7 +18,7 @@ Few scores need that much. A product in float32, in half the time and memory, is
 
 for vectors of n numbers, added in any order, fused with their multiplication or not (Higham, Accuracy and
 Stability of Numerical Algorithms, 2002, eq. 3.5; then Cauchy and Schwarz). Where that leaves no doubt on
-which side of the positive's score another one lies, it is counted; only the rest, a few in a hundred
+which side of the positive's score another one is, it is counted; only the rest, a few in a hundred
 thousand, are computed as scores. So the result is that of all scores, to the bit.
 """
 
@@ -154,7 +154,7 @@ def _better(
     """Rows whose best score is above `known` (n,) float32: row, column (the first of equals) and the score.
 
     Arguments as for `counted`. A best score is at least that of the largest value in its row: what certainly
-    lies below this one, or below what is known, is not computed.
+    is below this one, or below what is known, is not computed.
     """
     largest = _host(near.max(1) if isinstance(near, np.ndarray) else near.amax(1))
     if scores is None:

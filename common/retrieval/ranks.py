@@ -21,7 +21,7 @@ from common.settings import shown
 HERE = Path(__file__).resolve().parent
 # What makes the numbers: who edits the tie rule must not meet ranks of the old one.
 CODE = tuple(HERE / name for name in ("ranking.py", "ranks.py", "frozen_ranks.py", "run_cache.py"))
-AGAIN = "run `python main.py` again, which counts them anew"
+AGAIN = "run `python main.py` again, which counts them"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ need the pinned Pillow). The weights come out the same only on the same machine 
 number of threads: elsewhere the last bits of sums differ, and training makes other weights, about as good.
 
 How the gallery is made: families of a scene and siblings that differ from it in exactly one fact, one family
-after the other going round the kinds of facts, so that each category has pairs that only it tells apart; some
-siblings are near-duplicates, the same facts drawn anew, and share a caption. Backgrounds come in look-alike
-pairs. Captions say more or less, as people's do (`TALK`). The gallery lies in a light haze that no training
+after the other going round the kinds of facts, so that each category has pairs that only it separates; some
+siblings are near-duplicates, the same facts drawn again, and share a caption. Backgrounds come in look-alike
+pairs. Captions say more or less, as people's do (`TALK`). The gallery is in a light haze that no training
 picture has: without that shift the model would hardly ever take a background or an action for another.
 Hubs, images that are retrieved whatever the caption says, are planted in the trained model (`HUBNESS`): that
 hubness corrections help on the sample is by construction.

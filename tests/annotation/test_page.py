@@ -63,7 +63,7 @@ def test_a_page_that_grows_too_large_is_refused():
         page.html("A", items(), {0: bytes(20_000_000)}, "1", "en")
 
 
-# ---- labelling ----
+# ---- labeling ----
 
 
 def test_twenty_items_by_keyboard_alone_across_a_reload(visit, context, tmp_path):

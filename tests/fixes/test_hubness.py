@@ -92,7 +92,7 @@ def test_distribution_normalization_is_nnn_over_the_bank():
     published = (txt - bank.mean(0) / 2) @ (img - images.mean(0) / 2).T
     ours = hubness.nnn(img, bank, **recipes.published()["dn"]).apply(txt @ img.T)
     difference = ours - published
-    # One number a query lies between them, which ranks no image differently.
+    # One number a query is between them, which ranks no image differently.
     assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-12)
     assert torch.equal(ours.argsort(1), published.argsort(1))
 

@@ -26,7 +26,7 @@ BEFORE = {
 }
 # settings prints a script's --help, and errors its one line: both speak for the script, then exit.
 PRINTING = ("settings.py", "errors.py")
-# The towers, and the file beside them that finds a model's files.
+# The towers, and the file next to them that finds a model's files.
 KNOWS_TRANSFORMERS = ("encoder.py", "models.py")
 
 

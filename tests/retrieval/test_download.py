@@ -633,7 +633,7 @@ def test_of_two_at_once_the_second_waits(coco):
     second.start()
     until(lambda: waited)
     assert results == []
-    coco.server.over.set()  # the stalled answer ends, and the first goes on
+    coco.server.over.set()  # the stalled answer ends, and the first continues
     for thread in (first, second):
         thread.join(10)
     assert len(results) == 2 and results[0] and results[1] == []

@@ -62,7 +62,7 @@ def freeze(data: Data) -> tuple[freezing.Frozen, list[str]]:
 
 
 def test_rows_are_brought_into_the_frozen_order(data):
-    """Of more rows than the sample needs, which lie in another order; unit rows keep every bit."""
+    """Of more rows than the sample needs, which are in another order; unit rows keep every bit."""
     made, said = freeze(data)
     found = cache.load(made.meta_file)
     assert made.meta_file.name == "meta_8_Some_Encoder_B.json" and made.made

@@ -273,7 +273,7 @@ def test_the_same_run_writes_the_same_bytes(tmp_path, run_script):
     first, second = (hub_study.write(tmp_path / name) for name in ("a", "b"))
     for each in (first, second):
         each.label_some()
-        # Paths stand in the provenance, so both read one bank.
+        # Paths are in the provenance, so both read one bank.
         run_script("improve_subset.py", *each.options(f"--methods={NO_TEXT}", f"--bank-file={first.bank}"))
     assert first.bytes() == second.bytes()
 

@@ -241,14 +241,14 @@ CASES = [
         [("assign_A.csv", "9", "ambiguous_subtype", "similar")],
     ),
     Case(
-        "a subtype beside another category",
+        "a subtype next to another category",
         sheet(changed(3, ambiguous_subtype="nearduplicate")),
         BASE,
         [("assign_A.csv", "5", "ambiguous_subtype", "nearduplicate")],
         ("only Ambiguous has subtypes",),
     ),
     Case(
-        "a subtype beside a blank category",
+        "a subtype next to a blank category",
         sheet(changed(7, category="")),
         without(7),
         [("assign_A.csv", "9", "ambiguous_subtype", "nearduplicate")],

@@ -1,6 +1,6 @@
 """600 photographs of COCO with a real dual encoder's embeddings, as a cache: for tests and benchmarks.
 
-The files lie in the folder that the environment variable COCO_DIR names. Their rows are in the order of the
+The files are in the folder that the environment variable COCO_DIR names. Their rows are in the order of the
 embeddings' own file; here they are brought into the frozen order, as step 1 would.
 """
 
