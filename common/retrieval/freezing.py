@@ -1,8 +1,8 @@
 """The frozen cache, made: images and captions through the towers of a model, once, into files that are kept.
 
-A cache is made for one identity (model, data, settings). Where files of that name are there already, they are
-compared with it and used; files of another identity are refused, never overwritten. Nothing here prints: what
-a user hears meanwhile goes through `tell`, the rest is in the record that `freeze` returns.
+A cache is made for one identity (model, data, settings). Files of that name that are there already are
+compared with it and used; those of another identity are refused, never overwritten. What a user hears goes
+through `tell`, the rest is in the record that `freeze` returns.
 """
 
 from __future__ import annotations
@@ -66,6 +66,9 @@ class Identity(NamedTuple):
     run: str | None = None  # SHA-256 of the run file that ranks come from, where there are no embeddings
 
 
+LATER = ("lower_cased", "run")  # where they don't apply, shards are known as before there were such fields
+
+
 class Job(NamedTuple):
     """A cache to make."""
 
@@ -122,9 +125,8 @@ def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Te
             source = models.locate(data.model_name, download=not there)
         identity = identify(data, sample, wanted, source)
         how = {"device": wanted.device, "opening": images.OPENING, "batch_size": wanted.batch_size}
-        exact = {**identity._asdict(), **how, "versions": encoder.versions()}
-        if not identity.lower_cased:  # shards of models to which it doesn't apply are known as before
-            del exact["lower_cased"]
+        parts = {name: value for name, value in identity._asdict().items() if value or name not in LATER}
+        exact = {**parts, **how, "versions": encoder.versions()}
         team.check_same(exact, "data, model or libraries")
         shards = cache.Shards(data.cache_dir, stem, exact | {"model": name}, team)
         if there:
@@ -134,9 +136,8 @@ def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Te
         team.wait()  # whoever still reads shards needs them
         if team.leads:
             shards.remove()
-    known = identity._replace(lower_cased=True)._asdict()  # that is the revision's, which is said already
-    not_compared = [name for name, value in known.items() if value is None] if there else []
-    return Frozen(meta_file, not there, not_compared, shards.others)
+    unknown = [name for name, value in identity._asdict().items() if value is None and name not in LATER]
+    return Frozen(meta_file, not there, unknown if there else [], shards.others)
 
 
 def identify(data: Data, sample: coco.Sample, wanted: Wanted, source: models.Source | None) -> Identity:
@@ -279,8 +280,7 @@ def _make(job: Job, shards: cache.Shards, tell: Tell) -> None:
         bad = images.bad_images(data.image_dir, sample.file_names)
         refuse_bad(bad, data.image_dir, len(sample.file_names))
     team.wait()  # nobody encodes for a run that ends here
-    # The first items are what a GPU or a half precision is checked with.
-    paths = [data.image_dir / name for name in sample.file_names[: encoder.PROBES]]
+    paths = [data.image_dir / name for name in sample.file_names[: encoder.PROBES]]  # what is tried first
     device = team.device(wanted.device)
     towers = encoder.load(job.source, device, wanted.dtype, paths, sample.captions[: encoder.PROBES])
     together = f", {team.size} processes" if team.size > 1 else ""

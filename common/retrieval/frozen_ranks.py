@@ -1,24 +1,23 @@
 """The ranks of a cache: counted once, frozen, and from then on only read.
 
-torch is imported where something has to be counted, and nowhere else: a step that finds ranks frozen runs
-without it.
+torch is used where something has to be counted, and nowhere else: a step that finds ranks frozen needs none.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common import files
 from common.errors import UserError
-from common.retrieval import ranks
+from common.heavy import torch
+from common.retrieval import cache, distributed, ranking, ranks
+from common.retrieval.cache import Cache
+from common.retrieval.distributed import Team
 from common.retrieval.meta import Meta
 from common.retrieval.ranks import Ranks
 from common.settings import shown
-
-if TYPE_CHECKING:
-    from common.retrieval.cache import Cache
-    from common.retrieval.distributed import Team
 
 BLOCK = 8192  # captions at once
 
@@ -35,7 +34,7 @@ def of(meta_file: Path, content: Meta) -> Ranks:
     if content.fingerprints.run:
         raise UserError(f"{shown(meta_file)}: the ranks of its run were not found, so {ranks.AGAIN}")
     try:
-        from common.retrieval import cache, distributed
+        torch.__version__  # noqa: B018  (to use it is to import it)
     except ImportError as error:
         raise UserError(
             f"{shown(meta_file)}: no ranks of this version were found, and counting them needs a package "
@@ -44,7 +43,7 @@ def of(meta_file: Path, content: Meta) -> Ranks:
     return _count(cache.load(meta_file), "cpu", distributed.ALONE)
 
 
-def freeze(frozen: "Cache", device: str, team: "Team") -> Ranks:
+def freeze(frozen: Cache, device: str, team: Team) -> Ranks:
     """The ranks of a cache, for step 1: read where they are frozen, else counted on `device` and frozen.
 
     What other steps refuse sends people here, so ranks of another cache or damaged ones are counted again.
@@ -59,10 +58,8 @@ def freeze(frozen: "Cache", device: str, team: "Team") -> Ranks:
     return _count(frozen, device, team) if found is None else found
 
 
-def _count(frozen: "Cache", device: str, team: "Team") -> Ranks:
+def _count(frozen: Cache, device: str, team: Team) -> Ranks:
     """Count, and let the leader write."""
-    from common.retrieval import ranking
-
     counted = ranking.rank(frozen.txt, frozen.img, frozen.gt, device, team)
     found = Ranks(
         **vars(counted),
@@ -74,7 +71,7 @@ def _count(frozen: "Cache", device: str, team: "Team") -> Ranks:
     return found
 
 
-def _cosines(frozen: "Cache", other: np.ndarray) -> np.ndarray:
+def _cosines(frozen: Cache, other: np.ndarray) -> np.ndarray:
     """The cosine of each caption's own image and another one: (n_captions,) float64.
 
     other (n_captions,) int64: image rows. In float64, so that the sixth decimal is the same on every machine.

@@ -2,6 +2,7 @@
 
 import shutil
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -175,7 +176,7 @@ def test_a_precision_of_no_such_name_is_a_wrong_setting():
 
 
 def test_a_model_that_is_nowhere_says_how_to_bring_it(monkeypatch):
-    monkeypatch.setattr(models.huggingface_hub, "snapshot_download", no_network)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", no_network)
     with pytest.raises(UserError) as caught:
         models.locate("somebody/some-clip")
     message = str(caught.value)
@@ -199,14 +200,14 @@ def test_a_model_of_the_hub_is_found_in_the_cache(folders, tmp_path, monkeypatch
     (repository / "snapshots" / commit).mkdir(parents=True)
     for file in folders["clip"].iterdir():
         (repository / "snapshots" / commit / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(models.huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    original = models.huggingface_hub.snapshot_download
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    original = huggingface_hub.snapshot_download
 
     def local_only(*arguments, local_files_only, **options):
         assert local_files_only, "the network was asked for what is here"
         return original(*arguments, local_files_only=True, cache_dir=tmp_path, **options)
 
-    monkeypatch.setattr(models.huggingface_hub, "snapshot_download", local_only)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", local_only)
     for name in ("somebody/some-clip", f"somebody/some-clip@{commit}"):
         source = models.locate(name)
         assert source.revision == commit

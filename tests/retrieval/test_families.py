@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -204,7 +205,7 @@ def test_a_folder_of_another_library_says_what_it_is(names, said, tmp_path):
 def test_a_model_of_the_hub_in_open_clip_s_layout_says_so(tmp_path, monkeypatch):
     """It is found only after it was fetched: on this machine there is nothing at first."""
     (tmp_path / "open_clip_config.json").write_text("{}")
-    monkeypatch.setattr(models.huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
     with pytest.raises(UserError, match="MODEL_NAME = timm/some-clip: the folder is laid out for open_clip"):
         models.locate("timm/some-clip")
 

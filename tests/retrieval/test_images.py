@@ -200,7 +200,7 @@ def test_what_is_no_picture_is_named_for_what_it_is(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")
     reasons = {
-        "phone.jpg": "is an HEIC picture: save it as JPEG",
+        "phone.jpg": "is an HEIC photograph: save it as JPEG",
         "pointer.jpg": "is a Git LFS pointer: fetch the files with `git lfs pull`",
         "page.png": "is a web page, not a picture",
         "loop.jpg": "does not open (Too many levels of symbolic links)",

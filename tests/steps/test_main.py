@@ -158,7 +158,7 @@ def test_another_model_file_caption_or_image_is_refused(run_script, options, tmp
 
     other = model_folders.tiny_clip(tmp_path / "models" / tiny_clip_folder.name, seed=1)
     status, _, err = run_script("main.py", *arguments(options, model_name=other))
-    assert status == 1 and "revision of the model: " in err
+    assert status == 1 and "revision of the model or its vectors: " in err
 
     captions = options["annotation-file"].read_text()
     options["annotation-file"].write_text(captions.replace("a dog on table 3", "a cat on table 3"))
