@@ -3,7 +3,7 @@
 Run:    python failure.py
 Reads:  cache/ (what step 1 froze: rows and their ranks) and the photographs that it was made from
 Writes: failure_analysis/: failure_samples.csv, assign_*.csv and .xlsx, vis_*/ (pictures), annotate_*.html
-        (a page for each annotator), manifest.json; with EXPORT_TASK label_task.jsonl alone
+        (a page for each annotator), manifest.json; with EXPORT_TASK label_task.jsonl alone, with PLAN nothing
 Takes:  half a minute on a laptop
 """
 
@@ -16,7 +16,7 @@ from common import records, say
 from common.annotation import folder, material, page
 from common.commands import command
 from common.errors import SettingError, UserError, reported
-from common.labels import drawing, label_task, manifest, model_labels, sheets
+from common.labels import drawing, label_task, manifest, model_labels, plan, sheets
 from common.labels.drawing import Failure
 from common.labels.manifest import Design
 from common.labels.taxonomy import LANGUAGES
@@ -33,6 +33,7 @@ BACKUP_SIZE: int = 40  # further failures, to replace damaged items
 ANNOTATORS: list[str] = ["A", "B", "C"]  # short names of letters and digits
 SEED: int | None = None  # of the draw; None means the cache's
 LANGUAGE: str = "en"  # of pages and pictures: en, zh
+PLAN: bool = False  # True: say what such a study will show, draw nothing, write nothing
 EXPORT_TASK: bool = False  # True: write all failures for a model to label, draw nothing, leave sheets alone
 STUDY_DIR: str | None = None  # folder of one study, with the two below in it; None: the project's own
 CACHE_DIR: str = "cache"  # frozen embeddings; a meta file in it chooses among several
@@ -159,14 +160,26 @@ def say_written(where: str, design: Design) -> None:
     print(f"      {command('merge_assignments.py')}")
 
 
+def say_plan(n_failures: int, design: Design) -> None:
+    """What the labels will show once they are there, and what work they take."""
+    drawing.check_sizes(n_failures, design)
+    print(*plan.sentences(plan.of(design, n_failures, plan.Pace())), sep="\n")
+
+
 @reported
 def main() -> None:
     settings = override(globals())
     check_settings(settings)
     meta_file = meta.find(settings.CACHE_DIR)
     content = meta.read(meta_file)
-    # What would stop the run at its end is looked at first: other photographs, and work that people did.
+    seed = content.seed if settings.SEED is None else settings.SEED
+    used = settings.but(SEED=seed).values()
+    design = Design(**{name: used[name] for name in records.names(Design)})
     target = meta.own_folder(settings.FAILURE_DIR, content)
+    if settings.PLAN:
+        say_plan(int((frozen_ranks.of(meta_file, content).rank > 1).sum()), design)
+        return print(f"Next: {command('failure.py')}")
+    # What would stop the run at its end is looked at first: other photographs, and work that people did.
     photographs = material.find_photographs(settings.IMAGE_DIR, content)
     if settings.EXPORT_TASK:
         return export_task(target, meta_file, content, photographs)
@@ -174,9 +187,6 @@ def main() -> None:
 
     # Every caption whose own image does not come first, in an order that only the seed and each caption's own
     # id decide: a borderline failure more or less, on another machine, leaves the rest of the sample alone.
-    seed = content.seed if settings.SEED is None else settings.SEED
-    used = settings.but(SEED=seed).values()
-    design = Design(**{name: used[name] for name in records.names(Design)})
     found = frozen_ranks.of(meta_file, content)
     failures = np.flatnonzero(found.rank > 1)
     parts = drawing.deal(drawing.draw(failures, content.caption_ids, seed), design)
@@ -188,6 +198,7 @@ def main() -> None:
     rendered |= material.pages(drawn, photographs, design, content.fingerprint)
     made = folder.manifest_of(meta_file, content, len(failures), parts, design)
     folder.write_all(target, drawn, rendered, made)
+    say_plan(len(failures), design)
     say_written(shown(target), design)
 
 

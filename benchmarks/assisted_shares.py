@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import label_intervals
-from common import files, statistics
+from common import files
 from common.labels import assisted, shares
 from common.labels.taxonomy import CATEGORY_NAMES
 
@@ -80,7 +80,7 @@ def simulate(truth: np.ndarray, setting: Setting) -> list[Measured]:
     """Each category's numbers; truth (n_failures,) of codes into CATEGORY_NAMES."""
     rng = np.random.default_rng(5)
     model, population = labels_of_a_model(truth, setting.kappa, rng), len(truth)
-    finite = setting.n > shares.FINITE_FROM * population
+    finite = shares.is_finite(setting.n, population)
     second, seen = setting.second or population, np.zeros((setting.draws, len(CATEGORY_NAMES), 5))
     for draw in range(setting.draws):
         of_model = rng.permutation(population)[:second]
@@ -89,10 +89,7 @@ def simulate(truth: np.ndarray, setting: Setting) -> list[Measured]:
             says, wanted = truth[of_people] == code, np.mean(truth == code)
             there, everywhere = model[of_people] == code, model[of_model] == code
             found = assisted.estimate(says, there, everywhere, population, finite)
-            n = int(says.sum())
-            own = statistics.wilson(n, setting.n)
-            if finite:
-                own = statistics.wilson_of_finite(n, setting.n, population)
+            own = shares.interval(int(says.sum()), setting.n, population)
             covers, alone = found.low <= wanted <= found.high, own[0] <= wanted <= own[1]
             width = (found.high - found.low) / (own[1] - own[0])
             seen[draw, code] = covers, alone, width, found.weight, found.worth / setting.n

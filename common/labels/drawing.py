@@ -51,25 +51,34 @@ def deal(order: list[int], design: Design) -> dict[str, list[int]]:
 
     Parts of size 0 are left out. Raises UserError where there are fewer failures than asked for.
     """
-    own = dict.fromkeys(design.ANNOTATORS, design.PER_ANNOTATOR)
-    sizes = {OVERLAP: design.OVERLAP_SIZE, **own, BACKUP: design.BACKUP_SIZE}
-    total = sum(sizes.values())
-    if not order:
-        raise UserError(
-            "every caption has its own image first (R@1 is 100%), so there is no failure to label or to "
-            "explain. Freeze more images, or harder ones: raise NUM_IMAGES of main.py or take another dataset"
-        )
-    if total > len(order):
-        raise UserError(
-            f"SAMPLE_SIZE + BACKUP_SIZE = {design.SAMPLE_SIZE} + {design.BACKUP_SIZE} = {total} failures are "
-            f"to be drawn, but there are {len(order)}. What fits: {_fitting(len(order), total, design)}"
-        )
+    check_sizes(len(order), design)
     parts, start = {}, 0
-    for part, size in sizes.items():
+    for part, size in _sizes(design).items():
         if size:
             parts[part] = order[start : start + size]
         start += size
     return parts
+
+
+def check_sizes(n_failures: int, design: Design) -> None:
+    """Raise UserError where there are fewer failures than a design asks for."""
+    total = sum(_sizes(design).values())
+    if not n_failures:
+        raise UserError(
+            "every caption has its own image first (R@1 is 100%), so there is no failure to label or to "
+            "explain. Freeze more images, or harder ones: raise NUM_IMAGES of main.py or take another dataset"
+        )
+    if total > n_failures:
+        raise UserError(
+            f"SAMPLE_SIZE + BACKUP_SIZE = {design.SAMPLE_SIZE} + {design.BACKUP_SIZE} = {total} failures are "
+            f"to be drawn, but there are {n_failures}. What fits: {_fitting(n_failures, total, design)}"
+        )
+
+
+def _sizes(design: Design) -> dict[str, int]:
+    """Part -> how many failures are on it, in the order in which they are dealt."""
+    own = dict.fromkeys(design.ANNOTATORS, design.PER_ANNOTATOR)
+    return {OVERLAP: design.OVERLAP_SIZE, **own, BACKUP: design.BACKUP_SIZE}
 
 
 def _fitting(n: int, total: int, design: Design) -> str:

@@ -91,6 +91,22 @@ def of_ambiguous(basis: Basis) -> list[LabelShare]:
     return [LabelShare(label, _share(n, total, basis)) for label, n in zip(OF_AMBIGUOUS, counts, strict=True)]
 
 
+def is_finite(total: float, population: int | None) -> bool:
+    """Whether so many items are so large a part of all failures that an interval has to allow for it."""
+    return population is not None and total > FINITE_FROM * population
+
+
+def interval(n: float, total: float, population: int | None, z: float = statistics.Z) -> tuple[float, float]:
+    """Wilson's interval of n of `total` items; n needn't be whole. Raises ValueError without any item.
+
+    Where the items are a large part of the failures that they were drawn from, its form for a finite
+    population (`statistics.wilson_of_finite`): a share of 200 of 300 failures is nearly known.
+    """
+    if is_finite(total, population):
+        return statistics.wilson_of_finite(n, total, population, z)
+    return statistics.wilson(n, total, z)
+
+
 def table(rows: list[CategoryShare] | list[LabelShare]) -> sheets.Table:
     """Such shares as the columns and rows of their file."""
     names = rows[0]._fields[:-1]
@@ -116,27 +132,20 @@ def read_ambiguous(folder: Path) -> list[LabelShare]:
 
 
 def _share(n: int, total: int, basis: Basis, together: int = 0) -> Share:
-    """A count as a share of `total` items, with Wilson's interval.
+    """A count as a share of `total` items, with its `interval`.
 
-    Where the items are a large part of the failures that they were drawn from, its form for a finite
-    population (`statistics.wilson_of_finite`): a share of 200 of 300 failures is nearly known. together: how
-    many shares are read at once, which a second interval allows for (`statistics.z_of`); 0 for none.
+    together: how many shares are read at once, which a second interval allows for (`statistics.z_of`); 0 for
+    none.
     """
-    population = basis.population
-    finite = population is not None and total > FINITE_FROM * population
-
-    def ends(z: float) -> tuple[float, float]:
-        if finite:
-            return statistics.wilson_of_finite(n, total, population, z)
-        return statistics.wilson(n, total, z)
-
-    share = n / total if total else None
-    low, high = ends(statistics.Z) if total else (None, None)
-    low_all, high_all = ends(statistics.z_of(together)) if total and together else (None, None)
+    population, share = basis.population, n / total if total else None
+    low, high = interval(n, total, population) if total else (None, None)
+    low_all, high_all = None, None
+    if total and together:
+        low_all, high_all = interval(n, total, population, statistics.z_of(together))
     least, most = basis.gaps.bounds(n, total)
     numbers = [None if value is None else say.rounded(value) for value in (share, low, high)]
     more = [None if value is None else say.rounded(value) for value in (low_all, high_all, least, most)]
-    return Share(n, total, *numbers, basis.gaps.status, population, finite, *more)
+    return Share(n, total, *numbers, basis.gaps.status, population, is_finite(total, population), *more)
 
 
 def _read(

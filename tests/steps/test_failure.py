@@ -69,6 +69,15 @@ def csv_rows(path: Path) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
+def test_a_plan_draws_and_writes_nothing(run, tmp_path):
+    status, said, _ = run(tmp_path / "out", plan=True)
+    assert status == 0 and not (tmp_path / "out").exists()
+    assert said.startswith("Plan: 20 labels of ") and "Next: python failure.py" in said
+    assert "Sampled" not in said and len(said.splitlines()) == 7
+    status, _, err = run(tmp_path / "out", plan=True, backup_size=100_000)
+    assert status == 1 and "failures are to be drawn, but there are" in err
+
+
 def test_without_torch_it_writes_the_same_bytes(frozen, written, tmp_path):
     """From the ranks that step 1 froze; where an earlier version left none, one line says what to do."""
     again = running.apart("failure.py", *options_for(frozen, tmp_path / "out"), without=("torch",))
