@@ -309,6 +309,17 @@ class PartNote(Record):
     source: str  # of its published parameters, or ""
 
 
+class Power(Record):
+    """What methods of one kind could show here: net effects on R@1, in points, with 80 % power after Holm."""
+
+    kind: str  # of the parts: "hubs", "base+words" (see PartNote)
+    methods: int  # of this kind, in the family of Index.family
+    exact: bool  # every query was ranked
+    least: float  # smallest effect to be found, of the method whose effect varies least
+    most: float  # the same of the one whose effect varies most: each method shows so large an effect
+    control_size: int | None  # CONTROL_SIZE with which each shows 1 point; None if exact, or if none would do
+
+
 class Index(Record, kw_only=True):
     """The result of step 6: the last run's methods, and those of earlier runs of the same identity."""
 
@@ -328,6 +339,7 @@ class Index(Record, kw_only=True):
     versions: dict[str, str]
     tuning_image_ids: list[int]
     differences: list[Difference] = []  # between each two corrections of hubs that are fixes by themselves
+    power: list[Power] = []  # of fixes, by kind
     compared: list[ComparedModel] = []  # in the order of COMPARE
     failed_by_all: list[Recovered] = []  # of the first model's failures: those that all others fail too
     compared_ranks: str | None = None  # a CSV of each query's ranks, seen from the results' folder

@@ -9,11 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.fixes import net_effect
+from common.fixes import net_effect, power
 from common.fixes.net_effect import Design, Ranks
-from common.statistics import Z
-
-POWER = 0.8416212335729143  # 80 % quantile of the normal distribution
 
 
 class Mean(NamedTuple):
@@ -91,9 +88,8 @@ def _power(value: float, variance: float, spread: float, n: int) -> tuple[float 
     """Difference.seen and Difference.needed. `spread` is what draws add, which more queries don't lessen."""
     if not 0 < variance < math.inf:
         return None, None
-    factor = (Z + POWER) ** 2
-    left = value**2 / factor - spread
-    return math.sqrt(factor * (variance + spread)), math.ceil(n * variance / left) if left > 0 else None
+    left = (value / power.seen(1)) ** 2 - spread
+    return power.seen(variance + spread), math.ceil(n * variance / left) if left > 0 else None
 
 
 def _sd(each: np.ndarray) -> float:

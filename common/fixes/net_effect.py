@@ -86,17 +86,12 @@ class Design(NamedTuple):
         return max(0.0, float(m / (m - 1) * squares / sum(self.sizes) ** 2))
 
     def sampling_variance(self, change: np.ndarray) -> float:
-        """Variance of a stratified estimate (Cochran 1977, eq. 5.9) with its finite-population correction.
-
-        Half a gain and half a loss more are imagined in each sample (Agresti and Min 2005), so that a sample
-        without any change doesn't pass for certainty.
-        """
+        """Variance of a stratified estimate (Cochran 1977, eq. 5.9) with its finite-population correction."""
         total = 0.0
         for stratum, n, size in zip((self.failed, ~self.failed), self.ranked, self.sizes, strict=True):
             if n < size:
                 own = change[stratum]
-                mean, square = own.sum() / (n + 1), (np.sum(own**2) + 1) / (n + 1)
-                total += (size / sum(self.sizes)) ** 2 * (1 - n / size) * (square - mean**2) / n
+                total += of_sample(spread(own.sum(), np.sum(own**2), n), n, size, sum(self.sizes))
         return float(total)
 
     def reach(self, change: np.ndarray, further: float = 0.0) -> float:
@@ -105,6 +100,20 @@ class Design(NamedTuple):
         # No spread can be seen where nothing changed: Wilson's bound at 0, with images standing for n.
         none = 0.0 if change.any() else Z**2 / (len(np.unique(self.image)) + Z**2)
         return max(half, none)
+
+
+def spread(total: float, squares: float, n: int) -> float:
+    """Variance of one query's change, from the sum and the sum of squares of n.
+
+    Half a gain and half a loss more are imagined in each sample (Agresti and Min 2005), so that a sample
+    without any change doesn't pass for certainty.
+    """
+    return (squares + 1) / (n + 1) - (total / (n + 1)) ** 2
+
+
+def of_sample(spread: float, n: int, size: int, of: int) -> float:
+    """What n ranked of the `size` queries of a stratum add to a net effect's variance; `of`: all queries."""
+    return (size / of) ** 2 * (1 - n / size) * spread / n if n < size else 0.0
 
 
 class Effect(NamedTuple):

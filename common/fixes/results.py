@@ -15,7 +15,7 @@ import numpy as np
 
 from common import files, records, say
 from common.errors import UserError
-from common.fixes import compared, differences, measures, net_effect, prompts, recipes, rerank
+from common.fixes import compared, differences, measures, net_effect, power, prompts, recipes, rerank
 from common.fixes.bank import Bank
 from common.fixes.cells import Cell, Pass, Ranker
 from common.fixes.compared import Other
@@ -271,6 +271,7 @@ def write_index(folder: Path, own: Found, study: Study, run: Run) -> Index:
         versions=run.versions,
         tuning_image_ids=sorted(ids[row] for row in set(study.frozen.gt[study.tuning].tolist())),
         differences=differences.between_hubs(found, run.settings.SEED),
+        power=power.of_kinds(found, tests, len(tests) + len(own.others)),
         compared=[compared.described(other, study, *found_of) for other, *found_of in described],
         failed_by_all=compared.failed_by_all(own.others, study),
         compared_ranks=compared_ranks(folder, own.others, study, run),

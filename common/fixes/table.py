@@ -2,7 +2,7 @@
 
 from common import say
 from common.comparisons import Difference, Recovered
-from common.results import DRAWS, FAILURES, LEGEND, ComparedModel, Index, IndexRow
+from common.results import DRAWS, FAILURES, LEGEND, ComparedModel, Index, IndexRow, Power
 
 
 def lines(index: Index) -> list[str]:
@@ -21,7 +21,23 @@ def lines(index: Index) -> list[str]:
     ]
     if not any(row.helps for row in rows):
         found.append("No fix helps: none is above zero by Holm's p")
-    return found + of_differences(index.differences)
+    return found + of_power(index.power) + of_differences(index.differences)
+
+
+def of_power(kinds: list[Power]) -> list[str]:
+    """Which effects could have been found: a line a kind of methods; none where nothing was changed."""
+    if not kinds:
+        return []
+    lines = ["Smallest net effect to be found here with 80% power, after Holm, in points:"]
+    for each in kinds:
+        ends = dict.fromkeys((say.two(each.least), say.two(each.most)))
+        line = f"  {each.kind} ({say.items(each.methods, 'method')}): {' to '.join(ends)}"
+        if not each.exact:
+            size = each.control_size
+            needed = "no CONTROL_SIZE would do" if size is None else f"CONTROL_SIZE = {size}"
+            line += f"; for 1 point {needed}"
+        lines.append(line)
+    return lines
 
 
 def of_differences(pairs: list[Difference]) -> list[str]:

@@ -130,10 +130,10 @@ def chance_of_largest(clear: np.ndarray, n: int, population: int) -> float:
     return float(min(1.0, density[0] @ below[1:].prod(0)))
 
 
-def sentences(plan: Plan) -> list[str]:
-    """The plan as lines to read."""
+def told(plan: Plan) -> list[tuple[str, str]]:
+    """What is told of a plan, and its value, as words."""
     ends = (say.share(share, *ends) for share, ends in plan.intervals.items())
-    takes = ", ".join(f"+-{100 * half:.0f} points {say.number(n)}" for half, n in plan.needed.items())
+    takes = (f"+-{100 * half:.0f} points {say.number(n)}" for half, n in plan.needed.items())
     agreed = "none to measure, which takes OVERLAP_SIZE above 0 and two ANNOTATORS"
     if plan.alpha:
         agreed = f"an alpha of {say.coefficient(ALPHA, *plan.alpha)} by {plan.raters} people on "
@@ -141,12 +141,20 @@ def sentences(plan: Plan) -> list[str]:
     k = len(CLEAR_NAMES)
     kind = f"half are {AMBIGUOUS} and {k} clear ones are as {' : '.join(map(str, range(k, 0, -1)))}"
     whence = f"as pages timed {say.items(plan.pace.timed, 'item')}" if plan.pace.timed else "the guide's rate"
+    minutes = say.number(round(plan.minutes))
     return [
-        f"Plan: {say.items(plan.labels, 'label')} of {say.items(plan.population, 'failure')} show (95%)",
-        f"  shares: {', '.join(ends)}",
-        f"  labels that a share of {100 * WIDEST:.0f}% takes: {takes}",
-        f"  agreement: {agreed}",
-        f"  the largest clear category as the largest: in {say.share(plan.largest)} of draws, if {kind}",
-        f"  work of each annotator: {say.items(plan.each, 'item')}, about {say.number(round(plan.minutes))} "
-        f"minutes ({whence})",
+        ("shares", ", ".join(ends)),
+        (f"labels that a share of {100 * WIDEST:.0f}% takes", ", ".join(takes)),
+        ("agreement", agreed),
+        ("the largest clear category as the largest", f"in {say.share(plan.largest)} of draws, if {kind}"),
+        ("work of each annotator", f"{say.items(plan.each, 'item')}, about {minutes} minutes ({whence})"),
+    ]
+
+
+def sentences(plan: Plan) -> list[str]:
+    """The plan as lines to read."""
+    labels, failures = say.items(plan.labels, "label"), say.items(plan.population, "failure")
+    return [
+        f"Plan: {labels} of {failures} show (95%)",
+        *(f"  {what}: {value}" for what, value in told(plan)),
     ]

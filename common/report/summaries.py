@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import files, say
+from common.labels import plan
 from common.labels.taxonomy import AMBIGUOUS
-from common.report import assisted_rows, cautions, compared_rows, figures, fix_rows, label_rows, study_tables
+from common.report import (
+    assisted_rows,
+    cautions,
+    compared_rows,
+    figures,
+    fix_rows,
+    label_rows,
+    plan_rows,
+    study_tables,
+)
 from common.report.inputs import Sources
 from common.report.tables import Csv
 from common.results import MEASURES
@@ -72,6 +82,12 @@ SHEETS = {
         TWO,
         {"tau": str, "share_of_labelled_failures": SIX},
     ),
+    "summary_plan": Sheet("Something that the sizes of the draw promised before anybody labeled."),
+    "summary_power": Sheet(
+        "A kind of methods: the smallest net effect on R@1 that the test finds with 80% power after Holm, "
+        "for as many other images of this kind, and the CONTROL_SIZE that 1 point takes.",
+        TWO,
+    ),
     "summary_differences": Sheet(
         "Two corrections of hubs: the first one's R@1 less the second one's, with intervals for as many "
         "other images of this kind, of the pair by itself and of all pairs at once.",
@@ -132,6 +148,7 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
     csvs = {
         "summary_provenance": provenance(sources),
         "summary_baseline": label_rows.baseline(sources.baseline),
+        "summary_plan": plan_rows.planned(sources.draw, plan.Pace()),
     }
     labels, measured = sources.labels, sources.measured
     if labels is not None:
@@ -156,6 +173,7 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
             "summary_net_effects": fix_rows.net_effects(measured),
             "summary_matrix": fix_rows.matrix(measured, status),
             "summary_subset_results": fix_rows.subset_results(measured, status),
+            "summary_power": plan_rows.power(measured.index),
             "summary_differences": compared_rows.differences(measured.index),
             "summary_compared": compared_rows.models(measured.index),
             "summary_compared_categories": compared_rows.categories(measured.index, status),

@@ -26,6 +26,7 @@ TABLES = {
     "Each measure of a placebo": results.Chance,
     "Each measure of `beyond`": results.Beyond,
     "`identity`": results.Identity,
+    "Each of `power`": results.Power,
     "Each of `differences`": comparisons.Difference,
     "Each of `compared`": results.ComparedModel,
     "`overlap`": comparisons.Overlap,

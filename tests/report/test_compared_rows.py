@@ -64,8 +64,8 @@ def test_an_index_of_an_earlier_version_compares_nothing():
     plain = {
         name: value
         for name, value in records.plain(index([])).items()
-        if name not in ("differences", "compared", "failed_by_all", "compared_ranks")
+        if name not in ("differences", "power", "compared", "failed_by_all", "compared_ranks")
     }
     read = records.parse(plain, type(index([])), "net_effects.json", "")
-    assert (read.differences, read.compared, read.compared_ranks) == ([], [], None)
+    assert (read.differences, read.power, read.compared, read.compared_ranks) == ([], [], [], None)
     assert compared_rows.models(read) == compared_rows.overlap(read) == []

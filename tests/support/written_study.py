@@ -294,7 +294,13 @@ def compared_model(name: str = "org/a-second-model-of-the-hub", **changes) -> re
 def comparisons() -> dict:
     """What an index says of comparisons."""
     pairs = [difference("nnn", "dn", 3.0), difference("nnn", "is"), difference("is", "dn")]
-    return {"differences": pairs, "compared": [compared_model()], "failed_by_all": recovered()}
+    power = [
+        results.Power(kind="base", methods=2, exact=False, least=1.4, most=1.9, control_size=3200),
+        results.Power(kind="hubs", methods=4, exact=True, least=1.1, most=1.2, control_size=None),
+        results.Power(kind="base+hubs", methods=1, exact=False, least=1.8, most=1.8, control_size=None),
+    ]
+    found = {"differences": pairs, "compared": [compared_model()], "failed_by_all": recovered()}
+    return found | {"power": power}
 
 
 def write_improvements(study: Folders) -> None:

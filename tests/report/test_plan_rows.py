@@ -1,0 +1,31 @@
+"""What a study could show: step 2's plan and step 6's power, as rows and as tables."""
+
+from common.labels import manifest, plan
+from common.report import plan_rows, study_tables, summaries, tables
+from tests.report.test_assisted_rows import BASE
+from tests.report.test_compared_rows import with_models
+from tests.support import merge_folder, written_study
+
+
+def written(folder, **rows) -> dict[str, tables.Csv]:
+    return summaries.write(folder, BASE | rows)
+
+
+def test_the_plan_is_that_of_the_draw(tmp_path):
+    merge_folder.write_manifest(tmp_path, "0" * 16, 1811)
+    draw = manifest.read_or_none(tmp_path)
+    rows = plan_rows.planned(draw, plan.Pace())
+    expected = plan.of(draw.settings, 1811, plan.Pace())
+    assert [(row["what"], row["value"]) for row in rows] == plan.told(expected)
+    assert rows[0]["value"] in str(study_tables.of(written(tmp_path, summary_plan=rows))["plan"].csv.rows)
+    assert plan_rows.planned(None, plan.Pace()) == []
+
+
+def test_power_says_which_effects_and_what_they_take(tmp_path):
+    index = with_models(power=written_study.comparisons()["power"])
+    csvs = written(tmp_path, summary_power=plan_rows.power(index))
+    needed = [row["control_size_for_1_point"] for row in csvs["summary_power"].rows]
+    assert needed == ["3200", "every caption is ranked", "none would do"]
+    tabular = tables.render(study_tables.of(csvs)["power"]).tabular
+    assert all(words in tabular for words in ("1.40 to 1.90", "3200", "1.10 to 1.20", "none would do"))
+    assert plan_rows.power(with_models(power=[])) == []
