@@ -30,6 +30,7 @@ SAMPLE_SIZE: int = 200  # failures to label: OVERLAP_SIZE + PER_ANNOTATOR x the 
 OVERLAP_SIZE: int = 50  # of them labeled by every annotator, which measures agreement
 PER_ANNOTATOR: int = 50  # of them labeled by one annotator each
 BACKUP_SIZE: int = 40  # further failures, to replace damaged items
+REPEAT: int = 0  # of each annotator's own items, shown a second time late on the page; 0: none
 ANNOTATORS: list[str] = ["A", "B", "C"]  # short names of letters and digits
 SEED: int | None = None  # of the draw; None means the cache's
 LANGUAGE: str = "en"  # of pages and pictures: en, zh
@@ -51,6 +52,9 @@ def check_settings(settings: Settings) -> None:
     overlap, each = settings.OVERLAP_SIZE, settings.PER_ANNOTATOR
     at_least(1, SAMPLE_SIZE=settings.SAMPLE_SIZE)
     at_least(0, OVERLAP_SIZE=overlap, PER_ANNOTATOR=each, BACKUP_SIZE=settings.BACKUP_SIZE)
+    # Half of one's own at most: between the two showings of an item others have to come.
+    if not 0 <= settings.REPEAT <= each // 2:
+        raise SettingError(f"REPEAT = {settings.REPEAT}: should be 0 to {each // 2}, half of PER_ANNOTATOR")
     one_of(LANGUAGES, LANGUAGE=settings.LANGUAGE)
     names = settings.ANNOTATORS
     # Windows and macOS take a and A for one file.
@@ -160,10 +164,10 @@ def say_written(where: str, design: Design) -> None:
     print(f"      {command('merge_assignments.py')}")
 
 
-def say_plan(n_failures: int, design: Design) -> None:
+def say_plan(n_failures: int, design: Design, target: Path) -> None:
     """What the labels will show once they are there, and what work they take."""
     drawing.check_sizes(n_failures, design)
-    print(*plan.sentences(plan.of(design, n_failures, plan.Pace())), sep="\n")
+    print(*plan.sentences(plan.of(design, n_failures, plan.read_pace(target))), sep="\n")
 
 
 @reported
@@ -177,7 +181,7 @@ def main() -> None:
     design = Design(**{name: used[name] for name in records.names(Design)})
     target = meta.own_folder(settings.FAILURE_DIR, content)
     if settings.PLAN:
-        say_plan(int((frozen_ranks.of(meta_file, content).rank > 1).sum()), design)
+        say_plan(int((frozen_ranks.of(meta_file, content).rank > 1).sum()), design, target)
         return print(f"Next: {command('failure.py')}")
     # What would stop the run at its end is looked at first: other photographs, and work that people did.
     photographs = material.find_photographs(settings.IMAGE_DIR, content)
@@ -198,7 +202,7 @@ def main() -> None:
     rendered |= material.pages(drawn, photographs, design, content.fingerprint)
     made = folder.manifest_of(meta_file, content, len(failures), parts, design)
     folder.write_all(target, drawn, rendered, made)
-    say_plan(len(failures), design)
+    say_plan(len(failures), design, target)
     say_written(shown(target), design)
 
 

@@ -6,8 +6,9 @@ Reads:  every assign_*.csv and assign_*.xlsx of failure_analysis/ (exports of th
 Writes: failure_analysis/: annotations_clean.csv (one row an item), annotations_raw.csv (every rating),
         category_distribution.csv, ambiguous_vs_clear.csv, agreement.csv and .json, sensitivity.csv,
         confusion.csv, disagreements.csv, raters.csv, problems.csv, adjudicate.csv (what a person has to
-        decide), verified_positives.csv, .qrels and .md, single_votes.csv (images that fit); with a model's
-        labels assisted_shares.csv, model_agreement.csv and model_confusion.csv
+        decide), verified_positives.csv, .qrels and .md, single_votes.csv (images that fit); retest.csv where
+        somebody answered twice; with a model's labels assisted_shares.csv, model_agreement.csv and
+        model_confusion.csv
 Takes:  some seconds, on any laptop
 """
 
@@ -30,6 +31,7 @@ from common.labels import (
     model_labels,
     positives,
     ratings,
+    retest,
     sensitivity,
     share_lines,
     shares,
@@ -65,6 +67,7 @@ class Merge(NamedTuple):
     what_if: list[sensitivity.Row]  # shares if raters err as the overlap suggests
     raters: list[Rater]
     fitting: positives.Positives  # retrieved images that people found to fit
+    retest: list[agreement.Estimate]  # of each person's first and second answers
     assisted: assisted.Compared | None  # shares that a model's labels help to estimate, if there are any
 
 
@@ -89,6 +92,7 @@ def merge(given: HandIn, rounds: int, seed: int) -> Merge:
         sensitivity.of(labels, counted, agreement.Redraws(rounds, [seed])),
         handed_in.raters(given, labels),
         positives.of(labels, given.adjudicated.choices, given.folder.ids),
+        retest.compare(given.repeats, labels, agreement.Redraws(rounds, [seed])),
         assisted.compare(items, distribution, model, rounds, seed) if model and items else None,
     )
 
@@ -98,18 +102,19 @@ def tables(given: HandIn, result: Merge) -> dict[str, Table]:
     folder, labels, decided = given.folder, result.labels, given.adjudicated
     return {
         merged.CLEAN: merged.clean(result.items, folder),
-        merged.RAW: merged.raw([*given.ratings, *decided.ratings]),
+        merged.RAW: merged.raw([*given.ratings, *decided.ratings, *retest.struck(given.repeats)]),
         shares.DISTRIBUTION: shares.table(result.distribution),
         shares.VERSUS_CLEAR: shares.table(result.ambiguous),
         "agreement.csv": levels.coefficients(result.measured),
         sensitivity.NAME: sensitivity.table(result.what_if),
         "confusion.csv": levels.confusion(labels),
         "disagreements.csv": levels.disagreements(labels, result.items, folder),
-        "raters.csv": handed_in.table(result.raters),
+        handed_in.RATERS: handed_in.table(result.raters),
         "problems.csv": Table(findings.COLUMNS, [problem.cells() for problem in given.problems]),
         adjudication.NAME: adjudication.table(result.waiting, decided.filled, labels, folder),
         **positives.tables(result.fitting),
         **assisted.tables(result.assisted),
+        **retest.tables(result.retest),
     }
 
 
@@ -158,7 +163,7 @@ def say_shares(result: Merge) -> None:
     lines += share_lines.about(result.ambiguous, result.gaps)
     for line in lines + sensitivity.sentences(result.what_if):
         print(f"  {line}".rstrip())
-    print(*levels.sentences(result.measured), sep="\n")
+    print(*levels.sentences(result.measured), *retest.sentences(result.retest), sep="\n")
 
 
 def say_assisted(compared: assisted.Compared | None, reading: model_labels.Reading) -> None:
@@ -195,8 +200,8 @@ def main() -> None:
     written = tables(given, result)
     for name, table in written.items():
         files.write_csv(folder.path / name, table.columns, table.rows)
-    # Of a model whose labels are gone, nothing may contradict this merge.
-    for name in set(assisted.FILES) - written.keys():
+    # Of a model whose labels are gone, or of second answers that are, nothing may contradict this merge.
+    for name in {*assisted.FILES, retest.NAME} - written.keys():
         (folder.path / name).unlink(missing_ok=True)
     files.write_bytes(folder.path / positives.QRELS, positives.qrels(result.fitting.verified))
     guide = positives.guide_version(GUIDE)

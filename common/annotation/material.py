@@ -79,7 +79,7 @@ def pages(failures: list[Failure], photographs: Path, design: Design, cache_id: 
     )
     found = {}
     for annotator in design.ANNOTATORS:
-        items = _items(annotator, paged, design.SEED)
+        items = with_repeats(_items(annotator, paged, design.SEED), design.REPEAT)
         needed = sorted({image for item in items for image in (item.gt, item.pred)})
         own = {image: photos[image] for image in needed}
         sample = sampling.digest(f"{cache_id} {[item.idx for item in items]}")[:16]
@@ -109,6 +109,22 @@ def _items(annotator: str, failures: list[Failure], seed: int) -> list[page.Item
         )
         for failure in mine
     ]
+
+
+def with_repeats(items: list[page.Item], n: int) -> list[page.Item]:
+    """The first n of one's own items once more, spread evenly over the last third of what comes after them.
+
+    With at most half of one's own repeated, another item always comes between the two showings.
+    """
+    chosen = [place for place, item in enumerate(items) if item.part == page.OWN][:n]
+    if not chosen:
+        return items
+    start = max(chosen[-1] + 2, 2 * len(items) // 3)
+    tail, found = items[start:], items[:start]
+    for number, place in enumerate(chosen):
+        rest = slice(number * len(tail) // n, (number + 1) * len(tail) // n)
+        found += [*tail[rest], items[place]._replace(repeat=True)]
+    return found
 
 
 def _render(

@@ -5,36 +5,41 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const texts = data.texts;
-const byIdx = new Map(data.items.map((item, position) => [item.idx, { ...item, position }]));
+// An item that comes a second time has a label of its own; others have the key that older pages kept.
+const keyOf = (idx, repeat) => (repeat ? `${idx} again` : String(idx));
+const byKey = new Map(data.items.map((item, position) => {
+  item.key = keyOf(item.idx, item.repeat);
+  return [item.key, { ...item, position }];
+}));
 const element = (id) => document.getElementById(id);
 const IDLE = 60; // seconds without a key or a click after which the clock stands still
 const SETTLE = 300; // milliseconds that an item is on screen before a key can label it
 const FOLD_AFTER = 10; // labeled items after which the definitions fold by themselves
 
-// ---- state: labels by idx, where we are, and a revision that only ever grows
+// ---- state: labels and seconds on screen by key, where we are, and a revision that only ever grows
 
 const blankLabel = () => ({ category: "", ambiguous_subtype: "", note: "", skipped: false });
-const state = { revision: 0, exported: 0, seconds: 0, position: 0, labels: {} };
-const past = [], future = []; // to undo and to redo: {position, labels: {idx: label before}}
+const state = { revision: 0, exported: 0, seconds: 0, position: 0, times: {}, labels: {} };
+const past = [], future = []; // to undo and to redo: {position, labels: {key: label before}}
 let lastActivity = Date.now();
 let shows = 0, shownAt = Infinity; // when both pictures of the item were there to be seen
 let waiting = null; // for a subtype: {moves: whether the page moves on then, since}
 
-function labelOf(idx) {
-  return state.labels[idx] ?? blankLabel();
+function labelOf(key) {
+  return state.labels[key] ?? blankLabel();
 }
 
 function doneCount(part) {
-  return data.items.filter((item) => (!part || item.part === part) && labelOf(item.idx).category).length;
+  return data.items.filter((item) => (!part || item.part === part) && labelOf(item.key).category).length;
 }
 
 function change(changes, undoable = true) {
   if (undoable) {
-    const labels = Object.fromEntries(Object.keys(changes).map((idx) => [idx, labelOf(idx)]));
+    const labels = Object.fromEntries(Object.keys(changes).map((key) => [key, labelOf(key)]));
     past.push({ position: state.position, labels });
     future.length = 0;
   }
-  for (const [idx, label] of Object.entries(changes)) state.labels[idx] = label;
+  for (const [key, label] of Object.entries(changes)) state.labels[key] = label;
   state.revision += 1;
   save();
 }
@@ -60,11 +65,15 @@ function adopt(kept) {
   const whole = (value) => (Number.isSafeInteger(value) && value >= 0 ? value : 0);
   for (const name of ["revision", "exported", "seconds"]) state[name] = whole(kept[name]);
   state.position = Math.min(whole(kept.position), data.items.length - 1);
+  state.times = {}; // older pages kept none
+  for (const [key, seconds] of Object.entries(kept.times ?? {})) {
+    if (byKey.has(key)) state.times[key] = whole(seconds);
+  }
   state.labels = {};
-  for (const [idx, label] of Object.entries(kept.labels)) {
-    if (!byIdx.has(Number(idx))) continue;
+  for (const [key, label] of Object.entries(kept.labels)) {
+    if (!byKey.has(key)) continue;
     const legal = (labels, value) => (labels.some(({ name }) => name === value) ? value : "");
-    state.labels[idx] = Object.assign(blankLabel(), {
+    state.labels[key] = Object.assign(blankLabel(), {
       category: legal(data.categories, label.category),
       ambiguous_subtype: legal(data.subtypes, label.ambiguous_subtype),
       note: String(label.note ?? ""),
@@ -150,7 +159,7 @@ function showItem() {
   heading.classList.toggle("longest", item.caption.length > 500);
   showPhoto(element("gt"), item.gt);
   showPhoto(element("pred"), item.pred);
-  element("note").value = labelOf(item.idx).note;
+  element("note").value = labelOf(item.key).note;
   waiting = null;
   // A key that comes before anybody can have seen the item must not label it.
   const serial = (shows += 1);
@@ -167,7 +176,7 @@ function justNow(time) {
 
 function showState() {
   const item = data.items[state.position];
-  const label = labelOf(item.idx);
+  const label = labelOf(item.key);
   for (const button of document.querySelectorAll("[data-category]")) {
     button.setAttribute("aria-pressed", String(button.dataset.category === label.category));
   }
@@ -215,8 +224,8 @@ function step(by) {
 function unlabelledAfter(start) {
   const n = data.items.length;
   const order = Array.from({ length: n }, (_, by) => (start + 1 + by) % n);
-  const open = order.filter((position) => !labelOf(data.items[position].idx).category);
-  return open.find((position) => !labelOf(data.items[position].idx).skipped) ?? open[0];
+  const open = order.filter((position) => !labelOf(data.items[position].key).category);
+  return open.find((position) => !labelOf(data.items[position].key).skipped) ?? open[0];
 }
 
 function goUnlabelled() {

@@ -34,6 +34,7 @@ class Item(NamedTuple):
     gt: int  # image row
     pred: int  # image row
     part: str  # sheets.OVERLAP or OWN
+    repeat: bool = False  # shown a second time: its label is no rating, and nothing on the page says so
 
 
 class Key(NamedTuple):

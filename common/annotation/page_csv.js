@@ -18,16 +18,19 @@ function unguarded(text) {
 }
 
 function exported() {
-  const rows = [...data.items].sort((a, b) => a.idx - b.idx).map((item) => {
-    const label = labelOf(item.idx);
+  const columns = [...data.columns, "revision", "seconds"];
+  // Step 4 must never take a second answer for a rating; a page without any looks as it always did.
+  if (data.items.some((item) => item.repeat)) columns.push("repeat");
+  const rows = [...data.items].sort((a, b) => a.idx - b.idx || a.repeat - b.repeat).map((item) => {
+    const label = labelOf(item.key);
     const values = {
       idx: item.idx, caption: guarded(item.caption), gt_img_idx: item.gt, pred_img_idx: item.pred,
       category: label.category, ambiguous_subtype: label.ambiguous_subtype, note: guarded(label.note),
-      revision: state.revision,
+      revision: state.revision, seconds: state.times[item.key] ?? "", repeat: item.repeat ? 1 : "",
     };
-    return [...data.columns, "revision"].map((column) => cell(values[column])).join(",");
+    return columns.map((column) => cell(values[column])).join(",");
   });
-  return "\ufeff" + [[...data.columns, "revision"].join(","), ...rows].join("\n") + "\n";
+  return "\ufeff" + [columns.join(","), ...rows].join("\n") + "\n";
 }
 
 function exportFile() {
@@ -110,7 +113,9 @@ function records(text) {
 function readRow(row) {
   const written = { category: (row.category ?? "").trim(), subtype: (row.ambiguous_subtype ?? "").trim() };
   const note = unguarded(row.note ?? "");
-  const item = /^\d+(\.0+)?$/.test(row.idx.trim()) ? byIdx.get(parseInt(row.idx, 10)) : undefined;
+  const repeat = /^1([.,]0)?$/.test((row.repeat ?? "").trim());
+  const number = /^\d+(\.0+)?$/.test(row.idx.trim()) ? parseInt(row.idx, 10) : -1;
+  const item = byKey.get(keyOf(number, repeat));
   const refuse = (text, value = "") => ({ reason: fill(text, { idx: item?.idx ?? row.idx, value }) });
   if (!item) return refuse(texts.load_not_here);
   if (!sameCaption(row.caption, item.caption)) return refuse(texts.load_caption);
@@ -120,22 +125,26 @@ function readRow(row) {
   if (written.category && !category) return refuse(texts.load_category, written.category);
   if (written.subtype && !subtype) return refuse(texts.load_subtype, written.subtype);
   if (subtype && category !== data.ambiguous) return refuse(texts.load_subtype_alone);
-  return { item, label: { category, ambiguous_subtype: subtype, note } };
+  const seconds = /^\d{1,9}([.,]0)?$/.test((row.seconds ?? "").trim()) ? parseInt(row.seconds, 10) : 0;
+  return { item, seconds, label: { category, ambiguous_subtype: subtype, note } };
 }
 
 function readRows(rows) {
-  const taken = {}, refused = [];
+  const taken = {}, times = {}, refused = [];
   let blank = 0, revision = 0;
   rows.forEach((row, at) => {
-    const { item, label, reason } = readRow(row);
+    const { item, seconds, label, reason } = readRow(row);
     revision = Math.max(revision, parseInt(row.revision, 10) || 0);
     if (reason) refused.push({ row: at + 2, reason });
     else if (!label) blank += 1;
-    else if (item.idx in taken && JSON.stringify(taken[item.idx]) !== JSON.stringify(label)) {
+    else if (item.key in taken && JSON.stringify(taken[item.key]) !== JSON.stringify(label)) {
       refused.push({ row: at + 2, reason: fill(texts.load_twice, { idx: item.idx }) });
-    } else taken[item.idx] = label;
+    } else {
+      taken[item.key] = label;
+      times[item.key] = seconds;
+    }
   });
-  return { taken, refused, blank, revision };
+  return { taken, times, refused, blank, revision };
 }
 
 function load(bytes, name) {
@@ -153,11 +162,13 @@ function load(bytes, name) {
   take(best, name);
 }
 
-function take({ taken, refused, blank, revision }, name) {
+function take({ taken, times, refused, blank, revision }, name) {
   const changes = {};
   let replaced = 0;
-  for (const [idx, label] of Object.entries(taken)) {
-    const before = labelOf(idx);
+  for (const [key, label] of Object.entries(taken)) {
+    // The same export may be loaded twice, so its time is not added to what was spent here.
+    if (times[key] > (state.times[key] ?? 0)) state.times[key] = times[key];
+    const before = labelOf(key);
     // A blank cell never wipes out what is here.
     const after = { ...before, skipped: false, note: label.note.trim() ? label.note : before.note };
     if (label.category) {
@@ -167,7 +178,7 @@ function take({ taken, refused, blank, revision }, name) {
     const differs = fields.filter((field) => before[field] !== after[field]);
     if (!differs.length) continue;
     replaced += differs.some((field) => before[field]) ? 1 : 0;
-    changes[idx] = after;
+    changes[key] = after;
   }
   state.revision = Math.max(state.revision, revision);
   if (Object.keys(changes).length) change(changes);

@@ -92,11 +92,14 @@ window.addEventListener("beforeunload", (event) => {
   event.returnValue = texts.leave; // what older browsers ask for
 });
 window.addEventListener("pagehide", save);
-setInterval(() => {
+setInterval(tick, 1000);
+function tick() {
   if (document.visibilityState !== "visible" || (Date.now() - lastActivity) / 1000 > IDLE) return;
+  const { key } = data.items[state.position];
   state.seconds += 1;
+  state.times[key] = (state.times[key] ?? 0) + 1;
   showTime();
-}, 1000);
+}
 
 restoreFolded();
 restore();

@@ -15,7 +15,7 @@ function tooSoon() {
 }
 
 function setCategory(name) {
-  const before = labelOf(data.items[state.position].idx);
+  const before = labelOf(data.items[state.position].key);
   if (waiting) return name === data.ambiguous && justNow(waiting.since) ? askSubtype() : leaveWaiting(name);
   if (tooSoon()) return;
   if (before.category === name) return say(texts.said_same, { label: titled(before) });
@@ -23,7 +23,7 @@ function setCategory(name) {
 }
 
 function setSubtype(name) {
-  const before = labelOf(data.items[state.position].idx);
+  const before = labelOf(data.items[state.position].key);
   if (!waiting && tooSoon()) return;
   if (before.category !== data.ambiguous) return warn(texts.said_subtype_only);
   if (before.ambiguous_subtype === name) return say(texts.said_same, { label: titled(before) });
@@ -32,11 +32,11 @@ function setSubtype(name) {
 
 // After the first label of an item the page moves on; one that is changed stays in view, and that is announced.
 function label(after) {
-  const { idx } = data.items[state.position];
-  const before = labelOf(idx);
+  const { key } = data.items[state.position];
+  const before = labelOf(key);
   const first = waiting ? waiting.first : !before.category;
   const asks = after.category === data.ambiguous && !after.ambiguous_subtype;
-  change({ [idx]: after });
+  change({ [key]: after });
   waiting = asks ? { first, since: performance.now() } : null;
   showState();
   if (!first) return warnOfChange(before, after, asks ? " " + texts.said_subtype_next : "");
@@ -74,11 +74,11 @@ function leaveWaiting(name) {
 
 function clearLabel() {
   if (tooSoon()) return;
-  const { idx } = data.items[state.position];
-  const before = labelOf(idx);
+  const { key } = data.items[state.position];
+  const before = labelOf(key);
   if (!before.category) return say(texts.said_nothing_to_clear);
   const after = { ...before, category: "", ambiguous_subtype: "" };
-  change({ [idx]: after });
+  change({ [key]: after });
   waiting = null;
   showState();
   warnOfChange(before, after);
@@ -86,9 +86,9 @@ function clearLabel() {
 
 function skip() {
   if (tooSoon()) return;
-  const { idx } = data.items[state.position];
-  if (labelOf(idx).category) return goUnlabelled();
-  change({ [idx]: { ...labelOf(idx), skipped: true } });
+  const { key } = data.items[state.position];
+  if (labelOf(key).category) return goUnlabelled();
+  change({ [key]: { ...labelOf(key), skipped: true } });
   go(unlabelledAfter(state.position), false);
   say(texts.said_skipped, {}, itemSpoken());
 }
@@ -110,17 +110,17 @@ function takeBack(from, to, said, nothing) {
   const last = from.pop();
   if (!last) return say(nothing);
   tookBackAt = performance.now();
-  const now = Object.fromEntries(Object.keys(last.labels).map((idx) => [idx, labelOf(idx)]));
+  const now = Object.fromEntries(Object.keys(last.labels).map((key) => [key, labelOf(key)]));
   to.push({ position: last.position, labels: now });
   change(last.labels, false);
   go(last.position, false);
-  const [idx, ...others] = Object.keys(last.labels);
+  const [key, ...others] = Object.keys(last.labels);
   const changed = others.length
     ? fill(texts.said_several, { n: others.length + 1 })
-    : fill(titled(now[idx]) === titled(last.labels[idx]) ? texts.said_otherwise : texts.said_item_now, {
-        n: byIdx.get(Number(idx)).position + 1,
-        before: titled(now[idx]),
-        after: titled(last.labels[idx]),
+    : fill(titled(now[key]) === titled(last.labels[key]) ? texts.said_otherwise : texts.said_item_now, {
+        n: byKey.get(key).position + 1,
+        before: titled(now[key]),
+        after: titled(last.labels[key]),
       });
   warn(said + " " + changed, {}, itemSpoken());
 }
@@ -130,19 +130,19 @@ function takeBack(from, to, said, nothing) {
 let noteBefore = null;
 
 function noteBegun() {
-  const { idx } = data.items[state.position];
-  noteBefore = { idx, label: labelOf(idx) };
+  const { key } = data.items[state.position];
+  noteBefore = { key, label: labelOf(key) };
 }
 
 function noteTyped() {
-  const { idx } = data.items[state.position];
-  change({ [idx]: { ...labelOf(idx), note: element("note").value } }, false);
+  const { key } = data.items[state.position];
+  change({ [key]: { ...labelOf(key), note: element("note").value } }, false);
 }
 
 function noteLeft() {
-  if (noteBefore && noteBefore.label.note !== labelOf(noteBefore.idx).note) {
-    const before = { ...labelOf(noteBefore.idx), note: noteBefore.label.note };
-    past.push({ position: byIdx.get(noteBefore.idx).position, labels: { [noteBefore.idx]: before } });
+  if (noteBefore && noteBefore.label.note !== labelOf(noteBefore.key).note) {
+    const before = { ...labelOf(noteBefore.key), note: noteBefore.label.note };
+    past.push({ position: byKey.get(noteBefore.key).position, labels: { [noteBefore.key]: before } });
     future.length = 0;
   }
   noteBefore = null;

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from common import files, say
 from common.errors import UserError
-from common.labels import adjudication, file_names, model_labels, ratings, sheet_reader, whose
+from common.labels import adjudication, file_names, model_labels, ratings, retest, sheet_reader, whose
 from common.labels.adjudication import Adjudicated
 from common.labels.drawn import SAMPLES, Folder
 from common.labels.findings import Finding
@@ -18,6 +18,8 @@ from common.settings import shown
 
 IDX_NAMED = 10  # missing items named in a line; raters.csv has all
 BLANK_NAMED = 3  # empty sheets named in a line
+RATERS = "raters.csv"
+TIMES = ("timed", "seconds")  # its columns on how long people took: items, and all of their seconds
 
 
 class HandedIn(NamedTuple):
@@ -30,6 +32,7 @@ class HandedIn(NamedTuple):
     form: str  # how it was read: "CSV, comma, utf-8-sig", "workbook"
     rows: list[sheet_reader.Row]
     labeled: list[sheet_reader.Row]  # the rows that hold a label
+    repeats: list[sheet_reader.Row]  # a page's second answers, which are in neither
 
 
 class HandIn(NamedTuple):
@@ -42,12 +45,13 @@ class HandIn(NamedTuple):
     adjudicated: Adjudicated
     findings: list[Finding]
     model: model_labels.Reading  # a model's labels, which count for nothing here
+    repeats: list[Rating]  # second answers, which count for nothing here either
 
     @property
     def n_rows(self) -> dict[str, int]:
         """File -> its rows, of every file that findings may be about row by row."""
         further = {adjudication.NAME: len(self.adjudicated.filled), model_labels.NAME: self.model.rows}
-        return {sheet.file: len(sheet.rows) for sheet in self.sheets} | further
+        return {sheet.file: len(sheet.rows) + len(sheet.repeats) for sheet in self.sheets} | further
 
     @property
     def problems(self) -> list[Finding]:
@@ -67,6 +71,8 @@ class Rater(NamedTuple):
     files: list[str]  # sheets that hold a label
     counts: Counter[str]  # category -> items that count
     missing: list[int]  # idx of items that were the rater's to label
+    timed: int  # items whose time on screen a page recorded, second answers aside
+    seconds: int  # on all of them
 
     @property
     def labeled(self) -> int:
@@ -82,9 +88,11 @@ def read(folder: Folder) -> HandIn:
     sheets, unread, folder = read_sheets(folder)
     folder, replaced = with_retrieved(folder, sheets), superseded(sheets)
     rated, odd = rate_rows(sheets, replaced, folder)
+    counting = [(sheet.file, sheet.rater, sheet.repeats) for sheet in sheets if sheet.file not in replaced]
+    repeats, wrong = retest.rate(counting, folder.known)
     adjudicated, model = adjudication.read(folder), model_labels.read(folder)
-    findings = [*unread, *odd, *adjudicated.findings, *model.findings]
-    return HandIn(folder, sheets, replaced, rated, adjudicated, findings, model)
+    findings = [*unread, *odd, *wrong, *adjudicated.findings, *model.findings]
+    return HandIn(folder, sheets, replaced, rated, adjudicated, findings, model, repeats)
 
 
 def read_sheets(folder: Folder) -> tuple[list[HandedIn], list[Finding], Folder]:
@@ -141,12 +149,14 @@ def _with_raters(
     by_rater = defaultdict(lambda: defaultdict(list))
     for path, sheet in read.items():
         said = file_names.said(path.name, folder.annotators)
-        labeled = list(filter(ratings.is_labeled, sheet.rows))
+        repeats = list(filter(retest.is_repeat, sheet.rows))
+        rows = [row for row in sheet.rows if not retest.is_repeat(row)]
+        labeled = list(filter(ratings.is_labeled, rows))
         if labeled and sheet.missing:
             what = f"lacks the columns {', '.join(sheet.missing)}, which were not checked; its rows are kept"
             findings.append(Finding.of_file(path.name, what, is_report=True))
         revision = _revision(sheet.rows)
-        handed = HandedIn(path.name, said.kind, said.rater, revision, sheet.form, sheet.rows, labeled)
+        handed = HandedIn(*(path.name, said.kind, said.rater, revision, sheet.form), rows, labeled, repeats)
         (sheets if said.is_sure else unsure).append(handed)
         for idx, choices in whose.given(labeled, folder.known).items() if said.is_sure else ():
             by_rater[said.rater][idx] += choices
@@ -254,6 +264,7 @@ def raters(given: HandIn, labels: Labels) -> list[Rater]:
         # Backup rows are filled as the need arises: a blank one is not missing.
         if sheet.kind != BACKUP:
             items_of[rater] |= {sheet_reader.whole_number(row.cells["idx"]) for row in sheet.rows}
+    times = _times(given, rater_in)
     for rater in folder.annotators:
         items_of[rater] |= {idx for idx, part in folder.parts.items() if part in (rater, OVERLAP)}
     found = []
@@ -262,8 +273,22 @@ def raters(given: HandIn, labels: Labels) -> list[Rater]:
             continue  # a sheet without a letter is somebody's only once it holds a label
         said = {idx: by_rater[rater].category for idx, by_rater in labels.items() if rater in by_rater}
         missing = sorted((items_of[rater] & folder.known.captions.keys()) - said.keys())
-        found.append(Rater(rater, files_of[rater], Counter(said.values()), missing))
+        spent = [seconds for idx, seconds in times[rater].items() if idx in said]
+        counts = Counter(said.values())
+        found.append(Rater(rater, files_of[rater], counts, missing, len(spent), sum(spent)))
     return found
+
+
+def _times(given: HandIn, rater_in: dict[str, str]) -> dict[str, dict[int, int]]:
+    """Rater -> idx -> seconds that a page showed it; of two exports of a page the later one's."""
+    times = defaultdict(dict)
+    for sheet in given.sheets:
+        for row in sheet.labeled if sheet.file not in given.replaced else ():
+            seconds = sheet_reader.whole_number(row.cells.get("seconds", ""))
+            if seconds:
+                rater = rater_in.get(sheet.file, sheet.rater)
+                times[rater][sheet_reader.whole_number(row.cells["idx"])] = seconds
+    return times
 
 
 def sentences(given: HandIn, raters: list[Rater]) -> list[str]:
@@ -273,7 +298,9 @@ def sentences(given: HandIn, raters: list[Rater]) -> list[str]:
         missing = say.first_of(list(map(str, rater.missing)), IDX_NAMED)
         lacks = f"{say.number(len(rater.missing))} missing (idx {missing})" if missing else "complete"
         n_labels = say.items(rater.labeled, "label")
-        lines.append(f"  {rater.name:<4} {n_labels:>11}  {', '.join(rater.files) or 'nothing'}; {lacks}")
+        took = f"; {round(rater.seconds / rater.timed)} s an item" if rater.timed else ""
+        sheets = ", ".join(rater.files) or "nothing"
+        lines.append(f"  {rater.name:<4} {n_labels:>11}  {sheets}; {lacks}{took}")
     for file, later in given.replaced.items():
         lines.append(f"  Skipped {file}: {later} is a later export of the same page")
     blank = [sheet.file for sheet in given.sheets if not sheet.labeled]
@@ -286,11 +313,13 @@ def sentences(given: HandIn, raters: list[Rater]) -> list[str]:
 def table(raters: list[Rater]) -> Table:
     """raters.csv."""
     head = ("rater", "sheets", "labelled", "missing")
-    columns = [*head, *CATEGORY_NAMES, *(f"share_{name}" for name in CATEGORY_NAMES), "missing_idx"]
+    columns = [*head, *CATEGORY_NAMES, *(f"share_{name}" for name in CATEGORY_NAMES), "missing_idx", *TIMES]
     rows = []
     for rater in raters:
         cells = (rater.name, "; ".join(rater.files), rater.labeled, len(rater.missing))
         row = dict(zip(head, cells, strict=True)) | {"missing_idx": " ".join(map(str, rater.missing))}
+        if rater.timed:
+            row |= dict(zip(TIMES, (rater.timed, rater.seconds), strict=True))
         for name in CATEGORY_NAMES:
             row[name] = rater.counts[name]
             row[f"share_{name}"] = say.rounded(rater.counts[name] / rater.labeled) if rater.labeled else ""

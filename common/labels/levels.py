@@ -41,7 +41,7 @@ def measure(labels: Labels, rounds: int, seed: int) -> Measured:
     # Each level has redraws of its own, so that one level's labels don't move another's intervals.
     return {
         level: [
-            _rounded(estimate)
+            rounded(estimate)
             for estimate in agreement.assess(
                 codes(labels, raters, level), raters, names, agreement.Redraws(rounds, [seed, number])
             )
@@ -130,7 +130,7 @@ def _at(level: str, choice: Choice) -> str:
     return choice.category if level == CATEGORY else choice.subtype
 
 
-def _rounded(one: Estimate) -> Estimate:
+def rounded(one: Estimate) -> Estimate:
     """An estimate for files, without the last bits of one machine."""
     values = {name: getattr(one, name) for name in ("value", "low", "high")}
     values = {name: None if value is None else say.rounded(value) for name, value in values.items()}

@@ -18,6 +18,7 @@ class Design(Record):
     ANNOTATORS: list[str]  # short names
     SEED: int  # of the draw; where the setting was None, the cache's
     LANGUAGE: str  # of pages and pictures
+    REPEAT: int = 0  # own items that each page shows a second time
 
 
 class Manifest(Record):

@@ -4,13 +4,15 @@ Every number is what step 4's own formulas give in the mean; `benchmarks/plan.py
 """
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from common import say, statistics
-from common.labels import shares
+from common.labels import merged, shares, sheet_reader, spellings
 from common.labels.agreement import FEW, RELIABLE
+from common.labels.handed_in import RATERS, TIMES
 from common.labels.manifest import Design
 from common.labels.taxonomy import AMBIGUOUS, CLEAR_NAMES
 
@@ -48,6 +50,18 @@ class Plan(NamedTuple):
         return self.each * self.pace.seconds / 60
 
 
+def read_pace(folder: Path) -> Pace:
+    """As step 4 counted what pages timed; the guide's rate where it did not, or pages timed nothing."""
+    if not (folder / RATERS).is_file():
+        return Pace()
+    spelled = {spellings.squeezed(name): name for name in ("rater", *TIMES)}
+    rows = sheet_reader.read(folder / RATERS, {}, spelled, ("rater",), f", or {merged.AGAIN}").rows
+    timed, seconds = (
+        sum(sheet_reader.whole_number(row.cells.get(name, "")) or 0 for row in rows) for name in TIMES
+    )
+    return Pace(seconds / timed, timed) if timed else Pace()
+
+
 def of(design: Design, population: int, pace: Pace) -> Plan:
     """The plan of a draw of failures, of which there are `population`."""
     n, raters, shared = design.SAMPLE_SIZE, len(design.ANNOTATORS), design.OVERLAP_SIZE
@@ -61,7 +75,7 @@ def of(design: Design, population: int, pace: Pace) -> Plan:
         raters=raters,
         shared=shared,
         largest=chance_of_largest(clear, n, population),
-        each=shared + design.PER_ANNOTATOR,
+        each=shared + design.PER_ANNOTATOR + design.REPEAT,
         pace=pace,
     )
 

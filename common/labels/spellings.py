@@ -22,6 +22,8 @@ COLUMN_SPELLINGS = {
     "category": ("categories", "label", "category label", "类别"),
     "ambiguous_subtype": ("subtype", "ambiguous subtypes", "ambiguity subtype", "子类型"),
     "revision": (),
+    "seconds": (),
+    "repeat": (),
     "note": ("notes", "comment", "comments", "remark", "remarks", "备注"),
 }
 # Also removed: the zero-width characters and byte order marks that copying out of a browser leaves behind.

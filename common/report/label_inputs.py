@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 from common import files, records
 from common.errors import UserError
-from common.labels import assisted, levels, merged, shares, sheet_reader, sheets
+from common.labels import assisted, levels, merged, retest, shares, sheet_reader, sheets, spellings
 from common.labels.agreement import Estimate
+from common.labels.handed_in import RATERS, TIMES
 from common.labels.merged import Labeled
 from common.labels.shares import CategoryShare, LabelShare, Share
 from common.labels.taxonomy import AMBIGUOUS
 from common.settings import shown
 
-CONFUSION, RATERS, SAMPLES = "confusion.csv", "raters.csv", "failure_samples.csv"
+CONFUSION, SAMPLES = "confusion.csv", "failure_samples.csv"
 SENSITIVITY = "sensitivity.csv"
 ALL_RATERS = "all raters"  # what a coefficient is `over` that is of no pair
 AGAIN = "run `python failure.py` again"  # for failure_samples.csv
@@ -51,6 +52,9 @@ class Rater(NamedTuple):
     rater: str
     labelled: int
     missing: int
+    # Of earlier versions, and of sheets, no time is known.
+    timed: int | None = None  # items whose time on screen a page recorded
+    seconds_an_item: float | None = None  # in the mean
 
 
 class Assumed(NamedTuple):
@@ -79,6 +83,7 @@ class Labels(NamedTuple):
     raters: list[Rater]
     assumed: list[Assumed]
     assisted: list[dict[str, str]] = []  # rows of assisted_shares.csv; none where no model labeled
+    retest: list[dict[str, str]] = []  # of second answers: the fields of Estimate, where somebody gave some
     model_agreement: list[dict[str, str]] = []  # of people and the model: level, and the fields of Estimate
 
     def of(self, category: str) -> list[Failure]:
@@ -116,7 +121,6 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
     _check_present(folder)
     report = merged.read_report(folder)
     pairs = _table(folder / CONFUSION, ("level", *Pair._fields))
-    raters = _table(folder / RATERS, Rater._fields)
     return Labels(
         failures=sorted(failures, key=_place_in_the_draw),
         categories=categories,
@@ -130,8 +134,9 @@ def read(folder: Path, captions: list[str] | None) -> Labels | None:
             for row in pairs
             if row["level"] == levels.CATEGORY
         ],
-        raters=[Rater(row["rater"], int(row["labelled"]), int(row["missing"])) for row in raters],
+        raters=_raters(folder / RATERS),
         assumed=_assumed(folder),
+        retest=_optional(folder / retest.NAME, tuple(records.names(Estimate))),
         **read_model(folder, len(labels)),
     )
 
@@ -158,6 +163,18 @@ def _optional(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 def _assumed(folder: Path) -> list[Assumed]:
     """Step 4's sensitivity to annotators' errors; none where it could not tell, or an earlier version ran."""
     return [Assumed(**row) for row in _optional(folder / SENSITIVITY, Assumed._fields)]
+
+
+def _raters(path: Path) -> list[Rater]:
+    """raters.csv, in which earlier versions told no time."""
+    head = ("rater", "labelled", "missing")
+    spelled = {spellings.squeezed(name): name for name in (*head, *TIMES)}
+    found = []
+    for row in sheet_reader.read(path, {}, spelled, head, f", or {merged.AGAIN}").rows:
+        timed, seconds = (sheet_reader.whole_number(row.cells.get(name, "")) for name in TIMES)
+        time = (timed, seconds / timed) if timed and seconds is not None else (None, None)
+        found.append(Rater(row.cells["rater"], *(int(row.cells[name]) for name in head[1:]), *time))
+    return found
 
 
 def _place_in_the_draw(failure: Failure) -> tuple[bool, int]:

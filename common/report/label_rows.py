@@ -191,8 +191,13 @@ def confusion(labels: Labels) -> list[dict]:
 
 
 def raters(labels: Labels) -> list[dict]:
-    """Who labeled how much."""
+    """Who labeled how much, and how long it took where pages recorded that."""
     return [rater._asdict() for rater in labels.raters]
+
+
+def second_answers(labels: Labels) -> list[dict]:
+    """How far each person says the same again, where a page showed items a second time."""
+    return labels.retest
 
 
 def assumed(labels: Labels) -> list[dict]:

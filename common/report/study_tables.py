@@ -16,7 +16,7 @@ SET_NAMES = {
     SUCCESSES: "successes, a sample",
 }
 LATEX = {"baseline", "failures", "if_right", "sensitivity", "agreement", "agreement_pairs", "net_effects"}
-LATEX |= {"assisted", "model_agreement", "power"}
+LATEX |= {"assisted", "model_agreement", "power", "retest"}
 LATEX |= {"net_effects_further", "hubness", "matrix", *(f"subset_{name}" for name in SETS)}  # for papers too
 LATEX |= compared_tables.LATEX
 MARKS = Column("Marks", "{marks}", is_text=True)
@@ -45,6 +45,8 @@ def of(csvs: dict[str, Csv]) -> dict[str, Table]:
         )
     if "summary_raters" in csvs:
         found["raters"] = _raters(csvs["summary_raters"])
+    if "summary_retest" in csvs:
+        found["retest"] = _retest(csvs["summary_retest"])
     if "figures/agreement" in csvs:
         found["agreement"] = _agreement(csvs["summary_agreement"], "all raters")
         found["agreement_pairs"] = _agreement(csvs["summary_agreement"], "pair")
@@ -170,7 +172,24 @@ def _assisted(csv: Csv) -> Table:
 
 def _raters(csv: Csv) -> Table:
     columns = [Column("Annotator", "{rater}"), Column("Labeled", "{labelled:count}")]
-    return Table("Who labeled", csv, [*columns, Column("Missing", "{missing:count}")])
+    columns.append(Column("Missing", "{missing:count}"))
+    if any(row["timed"] for row in csv.rows):
+        columns.append(Column("Seconds an item (items timed)", "{seconds_an_item:two} ({timed:count})"))
+    return Table("Who labeled", csv, columns)
+
+
+def _retest(csv: Csv) -> Table:
+    columns = [
+        Column("Answers", "{raters}"),
+        Column("Coefficient", "{statistic}", is_text=True),
+        Column("n", "{n_items:count}"),
+        Column("Value [95%]", "{value:two} [{low:two}, {high:two}]"),
+    ]
+    note = (
+        "Items that a page showed a second time, late and unmarked. A second answer counts as nothing else. "
+        "95% intervals are for other items labeled by the same person"
+    )
+    return Table("Does a person say the same again?", csv, columns, None, "retest", note)
 
 
 def _agreement(csv: Csv, over: str) -> Table:

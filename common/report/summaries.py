@@ -123,7 +123,13 @@ SHEETS = {
         others=dict.fromkeys(("bias_pp", "bias_pp_low", "bias_pp_high"), FOUR) | {"worth": fixed(1)},
     ),
     "summary_model_agreement": Sheet("A coefficient at one level, of people's labels and a model's."),
-    "summary_raters": Sheet("An annotator: how many items are labeled and missing."),
+    "summary_raters": Sheet(
+        "An annotator: how many items are labeled and missing, and the time that a page recorded.",
+        others={"seconds_an_item": fixed(1)},
+    ),
+    "summary_retest": Sheet(
+        "A coefficient of an annotator's first and second answers, with its interval for other items."
+    ),
     "summary_examples": Sheet("A failure shown in this report."),
     "summary_cautions": Sheet("Something that limits the study."),
     "summary_provenance": Sheet("Something that was set or measured before."),
@@ -148,7 +154,7 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
     csvs = {
         "summary_provenance": provenance(sources),
         "summary_baseline": label_rows.baseline(sources.baseline),
-        "summary_plan": plan_rows.planned(sources.draw, plan.Pace()),
+        "summary_plan": plan_rows.planned(sources.draw, plan.read_pace(sources.failure_dir)),
     }
     labels, measured = sources.labels, sources.measured
     if labels is not None:
@@ -160,6 +166,7 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
             "summary_assisted": assisted_rows.shares(labels),
             "summary_model_agreement": assisted_rows.agreement(labels),
             "summary_raters": label_rows.raters(labels),
+            "summary_retest": label_rows.second_answers(labels),
             "figures/category_distribution": assisted_rows.next_to(label_rows.shares(labels), labels),
             "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
             "figures/gt_rank": label_rows.gt_rank(labels),

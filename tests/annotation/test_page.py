@@ -13,7 +13,7 @@ import pytest
 from common import files
 from common.annotation import page
 from common.errors import UserError
-from common.labels import same_caption, sheet_reader, sheets, spellings
+from common.labels import retest, same_caption, sheet_reader, sheets, spellings
 from common.labels.taxonomy import CATEGORIES
 from tests.support.annotating import (
     CAPTIONS,
@@ -108,7 +108,7 @@ def test_captions_come_back_exactly_as_they_were(visit, tmp_path):
     rows = list(
         csv.DictReader(io.StringIO(export(tab, tmp_path).read_bytes().decode("utf-8-sig"), newline=""))
     )
-    assert list(rows[0]) == [*sheets.COLUMNS, "revision"]
+    assert list(rows[0]) == [*sheets.COLUMNS, "revision", "seconds"]
     assert {int(row["idx"]): files.unguarded(row["caption"]) for row in rows} == CAPTIONS
     assert not any(row["caption"].startswith(("=", "+", "-", "@", "\t")) for row in rows)
     assert [int(row["gt_img_idx"]) for row in rows] == [idx % 6 for idx in sorted(CAPTIONS)]
@@ -304,6 +304,53 @@ def test_leaving_with_labels_that_were_not_exported_asks(context, visit, tmp_pat
     export(tab, tmp_path)
     tab.reload()
     assert asked == ["beforeunload"]
+
+
+# ---- time and second answers ----
+
+
+def test_seconds_of_each_item_are_kept_and_exported(visit, tmp_path):
+    """The page's own clock ticks once a second while somebody is there; an undone label took its time too."""
+    tab = visit()
+    tab.evaluate("() => { for (let n = 0; n < 7; n += 1) tick(); }")
+    press(tab, "2")
+    tab.evaluate("() => { tick(); tick(); lastActivity = 0; tick(); }")  # the last one: nobody is there
+    tab.reload()
+    spent = {0: tab.evaluate("state.times['0']"), 3: tab.evaluate("state.times['3']")}
+    assert spent[0] >= 7 and spent[3] >= 2
+    path = export(tab, tmp_path)
+    found = {int(row.cells["idx"]): row.cells["seconds"] for row in sheet_reader.read(path, CAPTIONS).rows}
+    assert int(found[0]) >= 7 and found[57] == ""
+    elsewhere = visit(sample="2" * 16)
+    load(elsewhere, path)
+    load(elsewhere, path)
+    assert elsewhere.evaluate("state.times['0']") == int(found[0])
+
+
+def test_a_second_showing_has_a_label_of_its_own(visit, tmp_path):
+    """Nothing on the page says which item comes again; the export does."""
+    again = [item._replace(repeat=True) for item in items() if item.idx in (3, 9)]
+    tab = visit(shown=items() + again)
+    press(tab, "2 3")
+    assert "22" in tab.locator("#position").text_content()
+    tab.evaluate("go(20)")
+    assert current(tab) == 3 and not tab.locator("[data-category][aria-pressed=true]").count()
+    press(tab, "4")
+    assert (labels(tab)["3"]["category"], labels(tab)["3 again"]["category"]) == ("Action", "Count")
+    press(tab, "z")
+    assert labels(tab)["3 again"]["category"] == "" and labels(tab)["3"]["category"] == "Action"
+    tab.evaluate("go(20)")
+    press(tab, "4")
+    tab.reload()
+    assert done(tab) == 3
+    path = export(tab, tmp_path)
+    rows = [row for row in sheet_reader.read(path, CAPTIONS).rows if row.cells["category"]]
+    found = [(row.cells["idx"], row.cells["category"], retest.is_repeat(row)) for row in rows]
+    assert found == [("0", "Attribute", False), ("3", "Action", False), ("3", "Count", True)]
+    elsewhere = visit(sample="2" * 16, shown=items() + again)
+    load(elsewhere, path)
+    assert labels(elsewhere)["3 again"]["category"] == "Count" and done(elsewhere) == 3
+    assert tab.errors == []
 
 
 # ---- loading ----

@@ -69,6 +69,22 @@ def csv_rows(path: Path) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
+def test_items_are_repeated_on_pages_alone(run, written, tmp_path):
+    """Half of five own items is two. Sheets are as they were, and so are their pictures."""
+    status, said, _ = run(tmp_path / "out", repeat=2)
+    assert status == 0 and "12 items, about 7 minutes" in said
+    for path in sorted(written.glob("assign_*.csv")):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    for name in "ABC":
+        text = (tmp_path / "out" / f"annotate_{name}.html").read_text(encoding="utf-8")
+        data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+        assert sum(item["repeat"] for item in data["items"]) == 2 and len(data["items"]) == 12
+    assert json.loads((tmp_path / "out" / "manifest.json").read_bytes())["settings"]["REPEAT"] == 2
+    assert "REPEAT" not in json.loads((written / "manifest.json").read_bytes())["settings"]
+    status, _, err = run(tmp_path / "more", repeat=3)
+    assert status == 2 and "REPEAT = 3: should be 0 to 2, half of PER_ANNOTATOR" in err
+
+
 def test_a_plan_draws_and_writes_nothing(run, tmp_path):
     status, said, _ = run(tmp_path / "out", plan=True)
     assert status == 0 and not (tmp_path / "out").exists()

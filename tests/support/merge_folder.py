@@ -131,8 +131,9 @@ def write_manifest(folder: Path, cache: str, failures: int) -> None:
 
 def write_sheet(path: Path, rows: list[dict]) -> None:
     """A filled sheet or, where rows have a revision, a page's export."""
-    columns = [*sheets.COLUMNS, *(["revision"] if any("revision" in row for row in rows) else [])]
-    files.write_csv(path, columns, rows)
+    of_pages = [name for name in ("revision", "seconds", "repeat") if any(name in row for row in rows)]
+    columns = [*sheets.COLUMNS, *of_pages]
+    files.write_csv(path, columns, [{name: row.get(name, "") for name in columns} for row in rows])
 
 
 def item(idx: int) -> dict:
