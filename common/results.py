@@ -95,9 +95,7 @@ class Beyond(Record):
     low: float
     high: float
     seen: float | None  # smallest difference found with 80 % power at this n; None with a single image
-    needed: (
-        int | None
-    )  # queries with which a difference of this size is found with 80 % power; None if it is 0
+    needed: int | None  # queries with which a difference of this size is found so often; None if it is 0
 
 
 class Changed(Record):
@@ -246,9 +244,7 @@ class MethodResult(Record, kw_only=True):
     sets: list[SetResult]
     split: Split | None
     bank: BankNote | None
-    texts_cut_off: dict[
-        str, int
-    ]  # of the texts it was made from ("bank", "prompts templates"): too long ones
+    texts_cut_off: dict[str, int]  # what it was made from ("bank", "prompts templates") -> too long texts
     ranks_file: str  # the CSV next to it
     ranks_fingerprint: str  # SHA-256 of it
     identity: Identity

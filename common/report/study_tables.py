@@ -241,12 +241,12 @@ def _power(csv: Csv) -> Table:
         Column("Kind of methods", "{kind}"),
         Column("Methods", "{methods:count}"),
         Column("Smallest net effect, points", "{smallest_least_pp:two} to {smallest_most_pp:two}"),
-        Column("CONTROL_SIZE for 1 point", "{control_size_for_1_point}", is_text=True),
+        Column("CONTROL_SIZE for one point", "{control_size_for_1_point}", is_text=True),
     ]
     note = (
-        "Found by the sign-flip test with 80% power after Holm, for as many other images of this kind: with "
-        "the method of a kind that varies least, and with the one that varies most, if as many captions "
-        "change as did here. Only fixes, each once"
+        "Found by the sign-flip test in four of five studies (its power), after Holm, for as many other "
+        "images of this kind: with the method of a kind that varies least, and with the one that varies "
+        "most, if as many captions change as did here. Only fixes, each once"
     )
     return Table("Which net effects on R@1 could be found", csv, columns, None, "power", note)
 

@@ -22,8 +22,9 @@ from common.report import (
     study_tables,
 )
 from common.report.inputs import Sources
+from common.report.label_inputs import Labels
 from common.report.tables import Csv
-from common.results import MEASURES
+from common.results import MEASURES, Measured
 
 Rows = list[dict]
 TABULAR = "tables/tabular"  # folder of the tables without caption, for a table environment of one's own
@@ -84,8 +85,8 @@ SHEETS = {
     ),
     "summary_plan": Sheet("Something that the sizes of the draw promised before anybody labeled."),
     "summary_power": Sheet(
-        "A kind of methods: the smallest net effect on R@1 that the test finds with 80% power after Holm, "
-        "for as many other images of this kind, and the CONTROL_SIZE that 1 point takes.",
+        "A kind of methods: the smallest net effect on R@1 that the test finds in four of five studies, "
+        "after Holm, for as many other images of this kind, and the CONTROL_SIZE that one point takes.",
         TWO,
     ),
     "summary_differences": Sheet(
@@ -158,40 +159,48 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
     }
     labels, measured = sources.labels, sources.measured
     if labels is not None:
-        csvs |= {
-            "summary_failures": label_rows.failures(labels, sources.population, sources.recall),
-            "summary_if_right": label_rows.counted_as_right(labels, sources.recall),
-            "summary_agreement": label_rows.agreement(labels),
-            "summary_sensitivity": label_rows.assumed(labels),
-            "summary_assisted": assisted_rows.shares(labels),
-            "summary_model_agreement": assisted_rows.agreement(labels),
-            "summary_raters": label_rows.raters(labels),
-            "summary_retest": label_rows.second_answers(labels),
-            "figures/category_distribution": assisted_rows.next_to(label_rows.shares(labels), labels),
-            "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
-            "figures/gt_rank": label_rows.gt_rank(labels),
-            "figures/agreement": label_rows.agreement_overall(labels),
-            "figures/confusion": label_rows.confusion(labels),
-            "summary_examples": label_rows.examples(labels, examples),
-        }
+        csvs |= _on_labels(sources, labels, examples)
     if measured is not None:
-        status = None if labels is None else labels.status
-        csvs |= {
-            "summary_net_effects": fix_rows.net_effects(measured),
-            "summary_matrix": fix_rows.matrix(measured, status),
-            "summary_subset_results": fix_rows.subset_results(measured, status),
-            "summary_power": plan_rows.power(measured.index),
-            "summary_differences": compared_rows.differences(measured.index),
-            "summary_compared": compared_rows.models(measured.index),
-            "summary_compared_categories": compared_rows.categories(measured.index, status),
-            "summary_failed_by_all": compared_rows.failed_by_all(measured.index, status),
-            "figures/failure_overlap": compared_rows.overlap(measured.index),
-            "figures/net_effect": fix_rows.forest(measured.index),
-            "figures/gained_lost": fix_rows.gained_lost(measured),
-            "figures/hubness": fix_rows.hubness(measured),
-        }
+        csvs |= _on_fixes(measured, None if labels is None else labels.status)
     csvs["summary_cautions"] = [caution._asdict() for caution in cautions.of(sources)]
     return {name: rows for name, rows in csvs.items() if rows}
+
+
+def _on_labels(sources: Sources, labels: Labels, examples: int) -> dict[str, Rows]:
+    return {
+        "summary_failures": label_rows.failures(labels, sources.population, sources.recall),
+        "summary_if_right": label_rows.counted_as_right(labels, sources.recall),
+        "summary_agreement": label_rows.agreement(labels),
+        "summary_sensitivity": label_rows.assumed(labels),
+        "summary_assisted": assisted_rows.shares(labels),
+        "summary_model_agreement": assisted_rows.agreement(labels),
+        "summary_raters": label_rows.raters(labels),
+        "summary_retest": label_rows.second_answers(labels),
+        "figures/category_distribution": assisted_rows.next_to(label_rows.shares(labels), labels),
+        "figures/ambiguous_vs_clear": label_rows.ambiguous(labels),
+        "figures/gt_rank": label_rows.gt_rank(labels),
+        "figures/agreement": label_rows.agreement_overall(labels),
+        "figures/confusion": label_rows.confusion(labels),
+        "summary_examples": label_rows.examples(labels, examples),
+    }
+
+
+def _on_fixes(measured: Measured, status: str | None) -> dict[str, Rows]:
+    """status: of the labels; None without any."""
+    return {
+        "summary_net_effects": fix_rows.net_effects(measured),
+        "summary_matrix": fix_rows.matrix(measured, status),
+        "summary_subset_results": fix_rows.subset_results(measured, status),
+        "summary_power": plan_rows.power(measured.index),
+        "summary_differences": compared_rows.differences(measured.index),
+        "summary_compared": compared_rows.models(measured.index),
+        "summary_compared_categories": compared_rows.categories(measured.index, status),
+        "summary_failed_by_all": compared_rows.failed_by_all(measured.index, status),
+        "figures/failure_overlap": compared_rows.overlap(measured.index),
+        "figures/net_effect": fix_rows.forest(measured.index),
+        "figures/gained_lost": fix_rows.gained_lost(measured),
+        "figures/hubness": fix_rows.hubness(measured),
+    }
 
 
 def provenance(sources: Sources) -> Rows:

@@ -80,7 +80,7 @@ def test_a_plan_takes_the_time_that_pages_recorded(folder):
     assert plan.read_pace(folder.path) == plan.Pace()
 
 
-def test_step_4_writes_and_removes_what_is_told_of_second_answers(folder):
+def test_step_4_writes_and_removes_what_second_answers_say(folder):
     page_of(folder, "A", {6: "Count", 7: "Object"}, {6: "Action", 7: "Object"}, seconds=20)
     said = folder.merged()
     assert "A the second time, on 2 items: percent 0.50" in said and "20 s an item" in said
