@@ -1,4 +1,4 @@
-"""Intervals for shares and means: of independent items, of a finite population, of queries by image."""
+"""Intervals for shares, means and odds ratios: of independent items, a finite population, queries."""
 
 import math
 from statistics import NormalDist
@@ -99,3 +99,35 @@ def clustered_variance(values: np.ndarray, cluster: np.ndarray) -> float:
     sums = np.bincount(cluster, weights=values - values.mean())
     m = len(sums)
     return float(m / (m - 1) * np.sum(sums**2) / len(values) ** 2) if m > 1 else math.inf
+
+
+def odds_ratio(
+    exposed: np.ndarray, failed: np.ndarray, cluster: np.ndarray | None = None
+) -> tuple[float, float, float] | None:
+    """Odds of failing where `exposed`, over the odds elsewhere, with its 95 % interval: (value, low, high).
+
+    exposed and failed (n,) bool, cluster (n,) int; without clusters Woolf's interval (1955, Ann. Hum. Genet.
+    19, p. 251). With them its variance is the sandwich of a logistic regression on `exposed` (Liang and Zeger
+    1986, Biometrika 73, p. 13) times m / (m - 1) for m clusters, but never below Woolf's. None where one of
+    the four counts is 0, or all is one cluster: the ratio, or what it varies by, is then not known.
+    """
+    exposed, failed = np.asarray(exposed, dtype=bool), np.asarray(failed, dtype=bool)
+    n = np.array([[(failed[at] == fails).sum() for fails in (True, False)] for at in (exposed, ~exposed)])
+    if (n == 0).any():
+        return None
+    log_ratio = math.log(n[0, 0] / n[0, 1]) - math.log(n[1, 0] / n[1, 1])
+    variance = float((1 / n).sum())
+    if cluster is not None:
+        of_group, share = n.sum(axis=1), n[:, 0] / n.sum(axis=1)
+        group = np.where(exposed, 0, 1)
+        # How far each observation moves the logarithm of the ratio.
+        moved = (failed - share[group]) / (of_group * share * (1 - share))[group]
+        _, cluster = np.unique(cluster, return_inverse=True)
+        sums = np.bincount(cluster, weights=np.where(exposed, moved, -moved))
+        m = len(sums)
+        if m == 1:
+            return None
+        # Clusters that happen to be more even than chance don't make a sample larger than it is.
+        variance = max(variance, m / (m - 1) * float(np.sum(sums**2)))
+    half = Z * math.sqrt(variance)
+    return math.exp(log_ratio), math.exp(log_ratio - half), math.exp(log_ratio + half)

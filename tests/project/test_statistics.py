@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.stats.contingency_tables import Table2x2
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.tools import add_constant
 
 from common import statistics
 
@@ -127,3 +130,54 @@ def test_intervals_of_a_finite_set_cover(share):
     covered = np.mean([cover[hits] for hits in drawn])
     assert 0.92 <= covered <= 0.985
     assert covered <= np.mean([plain[hits] for hits in drawn])
+
+
+def two_by_two(rng, images: int, of_image: int, effect: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Failures of items and of captions that have their image's difficulty in common."""
+    image = np.repeat(np.arange(images), of_image)
+    difficulty = 2 * rng.normal(size=images)[image]
+    exposed = rng.random(len(image)) < 1 / (1 + np.exp(1 - 3 * rng.normal(size=images)[image]))
+    failed = rng.random(len(image)) < 1 / (1 + np.exp(-difficulty - effect * exposed))
+    return exposed, failed, image
+
+
+def test_an_odds_ratio_without_clusters_equals_statsmodels():
+    exposed, failed, _ = two_by_two(np.random.default_rng(0), 100, 3, 0.7)
+    counts = [[(exposed & failed).sum(), (exposed & ~failed).sum()]]
+    counts += [[(~exposed & failed).sum(), (~exposed & ~failed).sum()]]
+    table = Table2x2(np.array(counts))
+    expected = (table.oddsratio, *table.oddsratio_confint())
+    assert statistics.odds_ratio(exposed, failed) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_clustered_odds_ratio_equals_statsmodels_sandwich():
+    exposed, failed, image = two_by_two(np.random.default_rng(1), 150, 4, 0.7)
+    fitted = Logit(failed.astype(float), add_constant(exposed.astype(float))).fit(
+        disp=0, cov_type="cluster", cov_kwds={"groups": image, "use_correction": False}
+    )
+    half = statistics.Z * fitted.bse[1] * np.sqrt(150 / 149)
+    expected = np.exp(fitted.params[1] + np.array([0, -half, half]))
+    assert statistics.odds_ratio(exposed, failed, image) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_clustered_odds_ratio_covers_and_a_plain_one_does_not():
+    """The odds ratio of the whole population, by a large sample of it; items fail image by image."""
+    rng = np.random.default_rng(2)
+    truth = statistics.odds_ratio(*two_by_two(rng, 400_000, 4, 0.7)[:2])[0]
+    covered = {"plain": 0, "clustered": 0}
+    for _ in range(600):
+        exposed, failed, image = two_by_two(rng, 120, 4, 0.7)
+        for name, clusters in (("plain", None), ("clustered", image)):
+            _, low, high = statistics.odds_ratio(exposed, failed, clusters)
+            covered[name] += low <= truth <= high
+    assert 0.93 <= covered["clustered"] / 600 <= 0.98
+    assert covered["plain"] / 600 < 0.90
+
+
+@pytest.mark.parametrize("empty", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_no_odds_ratio_is_known_where_a_count_is_zero(empty):
+    exposed, failed = (np.array(each, dtype=bool) for each in ([0, 0, 1, 1] * 5, [0, 1, 0, 1] * 5))
+    kept = ~((exposed == empty[0]) & (failed == empty[1]))
+    assert statistics.odds_ratio(exposed[kept], failed[kept]) is None
+    assert statistics.odds_ratio(exposed, failed, np.zeros(20)) is None, "one image shows no spread"
+    assert statistics.odds_ratio(exposed, failed)[0] == 1
