@@ -31,6 +31,10 @@ class Label(NamedTuple):
     # Of a clear category: as many as prompts.GENERAL has, each with {} for the caption. Without them the
     # method `category` of step 6 is left out, and everything else runs.
     templates: tuple[str, ...] = ()
+    # Of a clear category: types of SugarCrepe's items that are about it (probe.py); one may be about several.
+    probes: tuple[str, ...] = ()
+    # By which words an English caption mentions it: see mentions.py, which has the rules. "": not known.
+    words: str = ""
 
     def title(self, language: str) -> str:
         """The name that a reader of English ("en") or Chinese ("zh") sees."""
@@ -86,6 +90,16 @@ CATEGORIES = (
             "How things look: {}", "Material and shape: {}", "True to the detail: {}",
             "Big, small, red, blue: {}",
         ),
+        probes=("replace_att", "swap_att", "add_att"),
+        words=(
+            "red orange yellow green blue purple pink violet white black gray grey brown tan beige "
+            "gold golden silver blonde colorful colou?red bright dark light pale small little "
+            "tiny large big huge giant long short tall wide narrow thin thick fat round square flat "
+            "wooden wood metal metallic plastic glass stone brick leather paper stuffed striped plaid "
+            "checkered spotted patterned old young new antique vintage modern fresh ripe clean dirty "
+            "wet dry rusty shiny furry fluffy open closed empty full broken cooked sliced cut hot "
+            "cold beautiful pretty cute nice !(green|white|wooded)_(grass|snow)"
+        ),
     ),
     Label(
         name="Action",
@@ -103,6 +117,18 @@ CATEGORIES = (
             "What is being done: {}", "What is going on? {}", "Look at the action. {}",
             "Something happens: {}", "Who does what: {}", "In the act: {}", "A moving moment: {}",
             "The verb matters: {}", "What they do: {}", "Pose and movement: {}",
+        ),
+        probes=("replace_rel",),
+        words=(
+            "*ing !building !ceiling !clothing !wedding !evening !morning !something !anything "
+            "!everything !nothing !thing !string !king !ring !wing !spring !railing !awning "
+            "!painting !drawing !living !dining !parking !bathing !including !during !being !having "
+            "!interesting !topping !icing !dressing !stuffing !frosting sits? stands? lie[s]? lays? "
+            "sleeps? walks? runs? rides? drives? flies fly eats? drinks? plays? holds? carries "
+            "carry wears? looks? watches watch throws? catches catch hits? swings? jumps? pulls? "
+            "pushes push rolls? waits? reads? talks? smiles? poses? cuts? cooks? makes? prepares? "
+            "leans? rests? hangs? grazes? skis? surfs? parked unlit perched seated mounted covered "
+            "filled topped dressed lit tied stacked"
         ),
     ),
     Label(
@@ -125,6 +151,12 @@ CATEGORIES = (
             "No more, no fewer: {}", "The number matters: {}", "One by one: {}", "Alone or in a group: {}",
             "One, two, three: {}", "All of them, counted: {}",
         ),
+        probes=("replace_num",),
+        words=(
+            "two three four five six seven eight nine ten eleven twelve dozens? hundreds? [0-9]+ "
+            "pairs? couples? trio both several some many few multiple various numerous lots groups? "
+            "bunch herds? flocks? crowds? stacks? piles? rows? sets? single double"
+        ),
     ),
     Label(
         name="Context",
@@ -141,6 +173,16 @@ CATEGORIES = (
             "The place fits: {}", "Look at the place. {}", "Where is this? {}", "The background: {}",
             "Indoors or outdoors: {}", "By day or by night: {}", "All around it: {}",
             "The setting matters: {}", "A view of the place: {}", "The surroundings: {}",
+        ),
+        words=(
+            "rooms? kitchens? bathrooms? bedrooms? restrooms? offices? houses? homes? restaurants? "
+            "stores? shops? markets? airports? stations? stadiums? schools? museums? zoos? barns? "
+            "garages? indoors? inside outdoors? outside streets? roads? highways? sidewalks? city "
+            "cities towns? villages? parks? parking_lots? yards? gardens? farms? fields? meadows? "
+            "grass grassy forests? woods jungle beach beaches ocean sea shore lakes? rivers? ponds? "
+            "pools? harbors? mountains? hills? hillsides? slopes? deserts? sand sandy snow snowy ice "
+            "icy rain rainy fog foggy cloudy sunny sunset sunrise night nighttime evening morning "
+            "daytime sky skies background runways? tarmac tracks? courts? ramps? intersections? dirt"
         ),
     ),
     Label(
@@ -163,6 +205,16 @@ CATEGORIES = (
             "What is next to what: {}", "In front or behind: {}", "The layout: {}",
             "Where is each thing? {}", "The position matters: {}", "Side by side or apart: {}",
         ),
+        probes=("replace_rel",),
+        words=(
+            "left right above over below under underneath beneath behind between besides? "
+            "next_to near nearby close_to by in_front_of on around against across along among "
+            "through inside_(a|an|the|of) middle center top bottom upper lower half front back "
+            "corner sides? edge onto into atop off "
+            "!on_(a|the)_(beach|sand|grass|ice|street|road|sidewalk) "
+            "!on_(a|the)_(snow|slope|field|court|track|tarmac) "
+            "!on_(a|the)_(runway|ramp|hill|mountain) !on_(a_frozen|green_grass)"
+        ),
     ),
     Label(
         name="Object",
@@ -182,6 +234,8 @@ CATEGORIES = (
             "All that is named: {}", "The objects: {}", "What kind of thing? {}",
             "This and nothing else: {}",
         ),
+        probes=("replace_obj", "swap_obj", "add_obj"),
+        words="*",
     ),
 )
 SUBTYPES = (

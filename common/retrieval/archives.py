@@ -40,6 +40,7 @@ class Archive:
     url: str
     size: int  # bytes
     sha256: str  # hexadecimal
+    mirror: str = MIRROR  # of the same file, for a browser; "" where there is none
 
     @property
     def name(self) -> str:
@@ -93,7 +94,7 @@ def get(archive: Archive, folder: Path) -> list[Path]:
         part.unlink()
         raise UserError(
             f"{archive.url} was fetched, but is not the official archive: {what}. It was removed; run the "
-            f"same command again to start from zero. If that does not help: {_by_hand(path)}"
+            f"same command again to start from zero. If that does not help: {_by_hand(archive, path)}"
         )
     os.replace(part, path)
     return [path]
@@ -113,10 +114,11 @@ def _difference(path: Path, archive: Archive) -> str | None:
     return None if found == archive.sha256 else f"its sha256 is {found} instead of {archive.sha256}"
 
 
-def _by_hand(path: Path) -> str:
+def _by_hand(archive: Archive, path: Path) -> str:
     """The way without this module, as the end of a message."""
+    places = f"from there or from the mirror {archive.mirror}" if archive.mirror else "from there"
     return (
-        f"get {path.name} in a browser, from there or from the mirror {MIRROR}, and put it at {shown(path)}, "
+        f"get {path.name} in a browser, {places}, and put it at {shown(path)}, "
         "where the next run finds it (data/README.md says more)"
     )
 
@@ -152,7 +154,7 @@ def _download(archive: Archive, part: Path) -> None:
                 kept = f"{shown(part)} holds {have:,} of {archive.size:,} bytes. " if have else ""
                 raise UserError(
                     f"{archive.url} could not be fetched ({reason}). {kept}Run the same command again to "
-                    f"continue, or {_by_hand(part.with_suffix(''))}"
+                    f"continue, or {_by_hand(archive, part.with_suffix(''))}"
                 )
             if have < archive.size:
                 bar.set_postfix_str(f"{reason}; trying again")
@@ -196,7 +198,7 @@ def _opened(archive: Archive, part: Path, start: int) -> http.client.HTTPRespons
             raise _Broken(answer) from error
         raise UserError(
             f"{archive.url} could not be fetched: the server says {answer}. If it still does later, "
-            f"{_by_hand(part.with_suffix(''))}"
+            f"{_by_hand(archive, part.with_suffix(''))}"
         ) from error
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise _Broken(words(getattr(error, "reason", error))) from error
@@ -221,7 +223,7 @@ def _first_byte(response: http.client.HTTPResponse, archive: Archive, part: Path
             f"{archive.url} gives another file: {kind}, {total or 'unknown'} bytes instead of "
             f"{archive.size}. It may be a network's login page, which shows when the address is opened in a "
             "browser. Otherwise "
-            f"{_by_hand(part.with_suffix(''))}"
+            f"{_by_hand(archive, part.with_suffix(''))}"
         )
     return start
 
