@@ -263,7 +263,7 @@ def spellings_of(value) -> list[str]:
 
 def settings_of(script: str) -> dict:
     """The constants of a script's block, without running it."""
-    if script in ("main.py", "failure.py", "improve_subset.py"):
+    if script in ("main.py", "failure.py", "improve_subset.py", "probe.py"):
         pytest.importorskip("torch", reason="the script imports torch")
     spec = importlib.util.spec_from_file_location(f"readme_{Path(script).stem}", PROJECT / script)
     module = importlib.util.module_from_spec(spec)

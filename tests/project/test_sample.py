@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -15,11 +16,13 @@ from tests.support import PROJECT
 SAMPLE_DIR = PROJECT / "data" / "sample"
 sys.path.insert(0, str(SAMPLE_DIR))
 
+import make_probe  # noqa: E402
 import make_sample  # noqa: E402
 import world  # noqa: E402
 from render import IMAGE_SIZE, render  # noqa: E402
 
 from common.labels import taxonomy  # noqa: E402
+from common.retrieval import probe_items  # noqa: E402
 
 
 def read(name):
@@ -56,6 +59,34 @@ def test_the_generator_makes_the_committed_files(tmp_path):
     for name in sorted(made)[::9]:
         pictures = [Image.open(folder / "val2017" / name) for folder in (tmp_path, SAMPLE_DIR)]
         assert pictures[0].tobytes() == pictures[1].tobytes(), name
+
+
+def test_the_generator_makes_the_committed_probe(gallery, tmp_path):
+    counts = make_probe.make_probe(gallery, tmp_path, make_probe.ITEMS, make_probe.SEED)
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in (SAMPLE_DIR / "probe").iterdir()}
+    assert set(counts) == {kind.name for kind in probe_items.KINDS} and min(counts.values()) >= 40
+    assert sum(map(len, made.values())) < 3e5
+
+
+def test_changed_captions_differ_in_one_thing(gallery):
+    """One word for another, two exchanged, or words put in; that it is false the generator checks."""
+    own = {(image["file_name"], row["caption"]) for image, row in captioned(gallery)}
+    for path in (SAMPLE_DIR / "probe").iterdir():
+        for item in json.loads(path.read_bytes()).values():
+            assert (item["filename"], item["caption"]) in own
+            before, after = (
+                re.findall(r"\w+", item[name].lower()) for name in ("caption", "negative_caption")
+            )
+            lost, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
+            assert before != after and lost.total() == (path.name.startswith("replace"))
+            put_in = {"add_obj": 3, "add_att": 1}.get(path.stem, lost.total())
+            assert new.total() == put_in, item
+
+
+def captioned(gallery):
+    images = {image["id"]: image for image in gallery["images"]}
+    return [(images[row["image_id"]], row) for row in gallery["annotations"]]
 
 
 def test_sizes(gallery):

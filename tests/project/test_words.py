@@ -31,7 +31,13 @@ QUOTED = re.compile(
     r"[Cc]olour['\"]|^\s+\"(The|What) colour|note beside a|a caption that goes on|\"relation\": \"beside"
 )
 EXAMPLE = re.compile(r"^\| .* \|$")  # of a guide: a caption, what a picture shows, its label
-DRAWN = ("render.py", "world.py", "clip_model.py", "test_sample.py")  # the sample's scenes: names of fields
+DRAWN = (
+    "render.py",
+    "world.py",
+    "clip_model.py",
+    "make_probe.py",
+    "test_sample.py",
+)  # the sample's scenes: names of fields
 HERE = ("test_words.py", "annotation_guide_cn.md")
 
 
