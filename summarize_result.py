@@ -2,7 +2,7 @@
 
 Run:    python summarize_result.py      after step 4, and again after step 6
 Reads:  final_results/baseline.json; failure_analysis/ (merged labels, shares, agreement, failure_samples.csv,
-        pictures); final_results/net_effects.json and the methods' results in cells/ that it lists
+        pictures); final_results/net_effects.json and the methods' results in cells/ that it lists, probe.json
 Writes: final_results/: report.html (everything in one file), summary_*.csv, figures/ (PNG and PDF, each with
         the CSV that it is drawn from), tables/ (LaTeX)
 Takes:  some seconds, on any laptop. What was not found is named in the report and left out
@@ -92,6 +92,8 @@ def say_read(sources: Sources) -> None:
         n_methods = len(sources.measured.index.net_effects)
         counted = f"{say.items(n_methods, 'method')} (each pooling counts as one)"
         print(f"Read {say.items(n_results, 'result')} of step 6: {counted}")
+    if sources.probe is not None:
+        print(f"Read {say.items(sources.probe.joined, 'item')} of a probe of {sources.probe.model}")
     for note in sources.notes:
         print(f"  {note}")
 
@@ -135,7 +137,10 @@ def say_written(sources: Sources, written: list[str], stale: list[str]) -> None:
     print(f"Wrote in {where}/: {', '.join(names)}")
     n_figures = sum(name.endswith(".png") for name in written)
     if n_figures:
-        print(f"Wrote {where}/figures/: {n_figures} figures as .png and .pdf, with the .csv of each")
+        print(
+            f"Wrote {where}/figures/: {say.items(n_figures, 'figure')} as .png and .pdf, "
+            "with the .csv of each"
+        )
     n_tables = sum(name.startswith(summaries.TABULAR) for name in written)
     print(f"Wrote {where}/tables/: {say.items(n_tables, 'LaTeX table')} (booktabs), bare ones in tabular/")
     if stale:

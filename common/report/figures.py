@@ -16,6 +16,7 @@ from common.report.plots import (
     FILL,
     HATCH,
     INK,
+    MARGINS,
     PALE,
     ROW,
     SOFT,
@@ -198,10 +199,51 @@ def gt_rank(rows: Rows) -> matplotlib.figure.Figure:
     return figure
 
 
+def probe(rows: Rows) -> matplotlib.figure.Figure:
+    """Columns type, n, accuracy, odds_ratio, each of the two with its ends; blank where there is no ratio."""
+    known = [row for row in rows if row["odds_ratio"]]
+    figure = matplotlib.figure.Figure(figsize=(WIDTH, MARGINS + ROW * len(rows)), layout="constrained")
+    panels = figure.subplots(1, 2 if known else 1, sharey=True, squeeze=False)[0]
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    for at, row in enumerate(rows):
+        low, value, high = (100 * float(row[key]) for key in ("low", "accuracy", "high"))
+        panels[0].plot([low, high], [at, at], color=INK, lw=1)
+        panels[0].plot(value, at, "s", color=FILL, markersize=4)
+    name_rows(panels[0], [f"{row['type']} ({_whole(row['n'])})" for row in rows])
+    panels[0].set_xlabel("caption preferred, %")
+    if known:
+        _odds(panels[1], rows)
+    for axes, nothing in zip(panels, (50, 1), strict=False):
+        grid(axes)
+        axes.axvline(nothing, color=SOFT, lw=0.8, linestyle=":", zorder=1)
+    return figure
+
+
+def _odds(axes: matplotlib.axes.Axes, rows: Rows) -> None:
+    """Odds ratios on a logarithmic axis that holds every interval."""
+    for at, row in enumerate(rows):
+        if row["odds_ratio"] == "":
+            place = {"xycoords": ("axes fraction", "data"), "va": "center"}
+            axes.annotate("not known", (0.04, at), color=SOFT, style="italic", **place)
+            continue
+        axes.plot([float(row[f"odds_ratio_{end}"]) for end in ("low", "high")], [at, at], color=INK, lw=1)
+        axes.plot(float(row["odds_ratio"]), at, "o", mfc="white", mec=INK, markersize=4)
+    ends = [float(row[f"odds_ratio_{end}"]) for row in rows if row["odds_ratio"] for end in ("low", "high")]
+    low, high = min([0.5, *ends]), max([2.0, *ends])
+    axes.set(xscale="log", xlim=(0.8 * low, 1.25 * high))
+    # At most some four numbers, whatever an interval spans.
+    axes.xaxis.set_major_locator(
+        matplotlib.ticker.LogLocator(subs=(1,) if high / low > 60 else (1, 3), numticks=5)
+    )
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("odds ratio of R@1 failing")
+
+
 FIGURES: dict[str, Callable[[Rows], matplotlib.figure.Figure]] = {
     function.__name__: function
     for function in (
-        *(category_distribution, ambiguous_vs_clear, agreement, confusion, gt_rank),
+        *(category_distribution, ambiguous_vs_clear, agreement, confusion, gt_rank, probe),
         *(fix_figures.net_effect, fix_figures.gained_lost, fix_figures.hubness),
         fix_figures.failure_overlap,
     )

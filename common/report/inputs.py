@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from common import files, records, results
+from common import files, probe_results, records, results
 from common.errors import UserError, list_rows
 from common.labels import manifest, merged
 from common.labels.manifest import Manifest
@@ -16,7 +16,7 @@ from common.retrieval.evaluation import Baseline
 from common.settings import shown
 
 BASELINE = "baseline.json"
-AGAIN = {step: f"run `python {step}` again" for step in ("main.py", "improve_subset.py")}
+AGAIN = {step: f"run `python {step}` again" for step in ("main.py", "improve_subset.py", "probe.py")}
 
 
 class Sources(NamedTuple):
@@ -29,6 +29,7 @@ class Sources(NamedTuple):
     labels: Labels | None
     measured: Measured | None
     notes: list[str]  # what was odd or left out on the way in
+    probe: probe_results.Result | None  # None: probe.py, which is optional, did not run on this cache
 
     @property
     def recall(self) -> float:
@@ -64,7 +65,8 @@ def read(cache_dir: Path, failure_dir: Path, result_dir: Path) -> Sources:
         )
     labels = label_inputs.read(failures, captions)
     measured = read_improvements(folder, cache_id, labels, notes)
-    return Sources(folder, failures, baseline, drawn, labels, measured, notes)
+    probe = read_probe(folder, cache_id, labels, notes)
+    return Sources(folder, failures, baseline, drawn, labels, measured, notes, probe)
 
 
 def find_cache(cache_dir: Path, result_dir: Path) -> tuple[meta.Making, list[str]]:
@@ -104,7 +106,7 @@ def read_improvements(
     missing = [name for name in index.cells if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{shown(path)} lists results that were not found; {again}\n{list_rows(missing)}")
-    now = {} if labels is None else merged.categories([failure.label for failure in labels.failures])
+    now = category_of(labels)
     if index.identity.labels != merged.fingerprint(now):
         notes.append(
             "labels were merged again after improvements had been measured: results by category, and of "
@@ -115,3 +117,28 @@ def read_improvements(
         return earlier.measured(folder, index, Counter(now.values()), again)
     methods = [records.read(folder / name, MethodResult, again) for name in index.cells]
     return Measured(index, methods)
+
+
+def read_probe(
+    folder: Path, cache_id: str, labels: Labels | None, notes: list[str]
+) -> probe_results.Result | None:
+    """What probe.py wrote; None where it is missing or of another cache. Appends to `notes` what is odd."""
+    path = folder / probe_results.RESULT
+    if not path.is_file():
+        return None
+    again = AGAIN["probe.py"]
+    found = records.read(path, probe_results.Result, again)
+    if found.inputs.cache != cache_id:
+        notes.append(f"{shown(path)} is of another cache, so the probe is left out: {again}")
+        return None
+    if found.inputs.labels != merged.fingerprint(category_of(labels)):
+        notes.append(
+            "labels were merged after the probe had been compared with them: what it says by category is "
+            f"about the earlier labels. {again.capitalize()}"
+        )
+    return found
+
+
+def category_of(labels: Labels | None) -> dict[int, str]:
+    """idx -> category of the labels as they are now."""
+    return {} if labels is None else merged.categories([failure.label for failure in labels.failures])

@@ -4,8 +4,8 @@ Each says in its caption whom its intervals are about, and shows the n and the m
 """
 
 from common.labels.taxonomy import CATEGORY_NAMES
-from common.report import compared_tables
-from common.report.tables import Column, Csv, Table
+from common.report import compared_tables, probe_tables
+from common.report.tables import OTHER_IMAGES, Column, Csv, Table
 from common.results import CLEAR, FAILURES, SUCCESSES
 
 MATRIX = (*CATEGORY_NAMES, CLEAR)  # sets that are columns of the matrix
@@ -16,11 +16,10 @@ SET_NAMES = {
     SUCCESSES: "successes, a sample",
 }
 LATEX = {"baseline", "failures", "if_right", "sensitivity", "agreement", "agreement_pairs", "net_effects"}
-LATEX |= {"assisted", "model_agreement", "power", "retest"}
+LATEX |= {"assisted", "model_agreement", "power", "retest", *probe_tables.TABLES}
 LATEX |= {"net_effects_further", "hubness", "matrix", *(f"subset_{name}" for name in SETS)}  # for papers too
 LATEX |= compared_tables.LATEX
 MARKS = Column("Marks", "{marks}", is_text=True)
-OTHER_IMAGES = "95% intervals are for as many other images of this kind, clustered by image"
 PLACEBO = "A placebo is the method with its link to the content cut, averaged over draws (sd: between draws)"
 NO_MARK = "No mark: all captions were ranked, and nothing but the query and the images was used"
 
@@ -50,6 +49,7 @@ def of(csvs: dict[str, Csv]) -> dict[str, Table]:
     if "figures/agreement" in csvs:
         found["agreement"] = _agreement(csvs["summary_agreement"], "all raters")
         found["agreement_pairs"] = _agreement(csvs["summary_agreement"], "pair")
+    found |= probe_tables.of(csvs)
     if "summary_net_effects" in csvs:
         found["net_effects"] = _net_effects(csvs["summary_net_effects"])
         found["net_effects_further"] = _further(csvs["summary_net_effects"])

@@ -19,6 +19,7 @@ from common.report import (
     fix_rows,
     label_rows,
     plan_rows,
+    probe_rows,
     study_tables,
 )
 from common.report.inputs import Sources
@@ -131,6 +132,16 @@ SHEETS = {
     "summary_retest": Sheet(
         "A coefficient of an annotator's first and second answers, with its interval for other items."
     ),
+    "summary_probe": Sheet(
+        "A type of change: how often the probe is right, and whether the same captions fail in retrieval, "
+        "with intervals for as many other images of this kind.",
+        others={"published": TWO},
+    ),
+    "summary_probe_categories": Sheet(
+        "A category, or several that one type does not split: accuracy on the probe next to the share of "
+        "failures per mention, with an interval for all failures of these very captions."
+    ),
+    "summary_probe_labeled": Sheet("Labeled failures of a category whose caption has an item of a type."),
     "summary_examples": Sheet("A failure shown in this report."),
     "summary_cautions": Sheet("Something that limits the study."),
     "summary_provenance": Sheet("Something that was set or measured before."),
@@ -141,6 +152,7 @@ SHEETS = {
     "figures/confusion": Sheet(
         "Two categories: how often one rater gave the one and another rater the other."
     ),
+    "figures/probe": Sheet("A type of change: accuracy, and the odds ratio of failing in retrieval."),
     "figures/net_effect": Sheet("A method: net effect and placebo, with intervals and marks.", TWO),
     "figures/gained_lost": Sheet("A method: points of R@1 gained and lost, and its marks.", TWO),
     "figures/failure_overlap": Sheet("Another model: captions that both models, one or neither fails."),
@@ -158,10 +170,13 @@ def of(sources: Sources, examples: int) -> dict[str, Rows]:
         "summary_plan": plan_rows.planned(sources.draw, plan.read_pace(sources.failure_dir)),
     }
     labels, measured = sources.labels, sources.measured
+    status = None if labels is None else labels.status
     if labels is not None:
         csvs |= _on_labels(sources, labels, examples)
     if measured is not None:
-        csvs |= _on_fixes(measured, None if labels is None else labels.status)
+        csvs |= _on_fixes(measured, status)
+    if sources.probe is not None:
+        csvs |= probe_rows.of(sources.probe, status)
     csvs["summary_cautions"] = [caution._asdict() for caution in cautions.of(sources)]
     return {name: rows for name, rows in csvs.items() if rows}
 

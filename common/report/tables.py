@@ -16,6 +16,7 @@ from common import say
 NOTHING = "–"  # for a CSV's cell that is blank
 SPACE = "\u00a0"  # that doesn't break: inside a number
 MINUS = "\u2212"
+OTHER_IMAGES = "95% intervals are for as many other images of this kind, clustered by image"
 
 
 class Csv(NamedTuple):

@@ -67,6 +67,15 @@ def methods(*nets: float, marks: list[str] = MARKS, placebo: float = -2.0) -> li
     ]
 
 
+def probe(*ratios: float | None) -> list[dict[str, str]]:
+    rows = []
+    for ratio, name in zip(ratios, ("replace-obj", "swap-obj", "add-obj", "replace-att"), strict=False):
+        ends = {"": 1, "_low": 0.3, "_high": 4}
+        odds = {f"odds_ratio{end}": "" if ratio is None else f"{ratio * of}" for end, of in ends.items()}
+        rows.append({"type": name, "n": "1652", "accuracy": "0.909", "low": "0.89", "high": "0.92"} | odds)
+    return rows
+
+
 WAYS = ("both_fail", "only_first_fails", "only_other_fails", "both_right")
 MODELS = [
     ("openai/clip-vit-large-patch14-336 (bfloat16)", 9000, 8000, 2000, 6000),
@@ -102,6 +111,7 @@ TABLES = {
     ],
     "confusion": [confusion("7"), confusion("12345"), confusion("0")[:-1] + confusion("1")[-1:]],
     "gt_rank": [ranks("2", "3", "4", "10", "2", "700", "5"), ranks("2", "", ""), ranks("2")],
+    "probe": [probe(1.2, None, 0.8, 3.0), probe(None, None), probe(40.0, 0.01, 1.0), probe(1.0)],
     "net_effect": [
         methods(3.2, -1.0, 0.0, 7.0, 1.0, 2.0),
         methods(0.0),
@@ -130,8 +140,7 @@ def test_every_figure_is_tried():
 def test_nothing_is_cut_off_and_no_text_covers_another(name, at):
     rows = TABLES[name][at]
     figure = drawn(name, rows)
-    (axes,) = figure.axes
-    shown = [text for text in texts_of(axes) if text.get_text()]
+    shown = [text for axes in figure.axes for text in texts_of(axes) if text.get_text()]
     boxes = [text.get_window_extent() for text in shown]
     for text, box in zip(shown, boxes, strict=True):
         assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, f"{text.get_text()!r} is cut off"
@@ -147,7 +156,8 @@ def texts_of(axes) -> list:
     """Every text that is drawn: of ticks those within the limits."""
     low, high = axes.get_xlim()
     ticks = [text for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
-    return [*axes.texts, *ticks, *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label]
+    names = [text for text in axes.get_yticklabels() if text.get_visible()]  # of panels the first has them
+    return [*axes.texts, *ticks, *names, axes.xaxis.label, axes.yaxis.label]
 
 
 def _cover(one, other) -> bool:
@@ -158,17 +168,17 @@ def _cover(one, other) -> bool:
 
 @pytest.mark.parametrize(("name", "at"), CASES)
 def test_no_axis_is_empty(name, at):
-    (axes,) = drawn(name, TABLES[name][at]).axes
-    low, high = axes.get_xlim()
-    inside = [
-        x
-        for line in axes.lines
-        for x in np.atleast_1d(line.get_xdata())
-        if low <= x <= high and line.get_marker() not in ("None", None, "")
-    ]
-    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    assert inside or bars
-    assert len(axes.get_yticks()) >= 1
+    for axes in drawn(name, TABLES[name][at]).axes:
+        low, high = axes.get_xlim()
+        inside = [
+            x
+            for line in axes.lines
+            for x in np.atleast_1d(line.get_xdata())
+            if low <= x <= high and line.get_marker() not in ("None", None, "")
+        ]
+        bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        assert inside or bars
+        assert len(axes.get_yticks()) >= 1
 
 
 def test_bars_are_as_long_as_the_shares():
@@ -264,6 +274,14 @@ def test_gained_and_lost_differ_in_hatch_and_side():
     (axes,) = drawn("gained_lost", TABLES["gained_lost"][0]).axes
     for bar in axes.patches:
         assert bool(bar.get_hatch()) == (bar.get_width() < 0)
+
+
+def test_odds_ratios_are_shown_where_one_is_known():
+    left, right = drawn("probe", probe(1.2, None, 0.8)).axes
+    for axes, values, marker in ((left, [90.9] * 3, "s"), (right, [1.2, 0.8], "o")):
+        assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == marker] == values
+    assert [text.get_text() for text in right.texts] == ["not known"]
+    assert len(drawn("probe", probe(None)).axes) == 1
 
 
 def test_shared_failures_are_parts_of_all_captions():

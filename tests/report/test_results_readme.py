@@ -3,7 +3,9 @@
 import re
 import typing
 
-from common import records
+import pytest
+
+from common import probe_results, records
 from common.report import figures, summaries
 from common.retrieval import evaluation
 from tests.support import PROJECT
@@ -28,6 +30,19 @@ def test_baseline_has_the_fields_that_the_readme_lists():
             kind = next(iter(typing.get_args(direction)), direction)  # of `... | None`
             further = set(records.names(kind)) - set(measures)
             assert set(re.findall(r"`([^`]+)`", row)) == further
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("**`probe.json`**", probe_results.Result),
+        ("**Each of `accuracies`**", probe_results.Accuracy),
+        ("**Each of `odds`**", probe_results.Odds),
+        ("**Each of `categories`**", probe_results.Compared),
+    ],
+)
+def test_the_probe_has_the_fields_that_the_readme_lists(heading, kind):
+    assert names(heading) == records.names(kind)
 
 
 def test_the_readme_lists_every_file_of_step_5():

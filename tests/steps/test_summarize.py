@@ -48,6 +48,7 @@ def study(whole, tmp_path) -> Folders:
 
 def no_labels(study: Folders) -> None:
     study_of.without_improvements(study)
+    study_of.without_probe(study)
     (study.failures / "annotations_clean.csv").unlink()
 
 
@@ -110,16 +111,21 @@ def no_method_at_all(study: Folders) -> None:
     )
 
 
+def no_probe(study: Folders) -> None:
+    study_of.without_probe(study)
+
+
 def untouched(study: Folders) -> None:
     pass
 
 
-STATES = [untouched, no_labels, no_improvements, improvements_alone, one_category_empty, one_label]
+STATES = [untouched, no_probe, no_labels, no_improvements, improvements_alone, one_category_empty, one_label]
 STATES += [one_annotator, no_pictures_and_no_samples, no_exact_method, no_method_at_all]
 # What each state has to say of what is missing, and which figures it can't have.
 FROM_LABELS = {"category_distribution", "ambiguous_vs_clear", "gt_rank", "agreement", "confusion"}
-FROM_METHODS = set(FIGURES) - FROM_LABELS
+FROM_METHODS = set(FIGURES) - FROM_LABELS - {"probe"}
 MISSING = {
+    "no_probe": ("Made by", {"probe"}),
     "no_labels": ("There are no labels yet", set(FIGURES)),
     "no_improvements": ("No improvements have been measured. They are optional", FROM_METHODS),
     "improvements_alone": ("There are no labels yet", FROM_LABELS),
@@ -169,7 +175,7 @@ def test_links_lead_to_files_and_nothing_is_loaded(whole):
     linked = {link for link in taken.links if link.endswith(".csv")}
     assert linked == {name for name in written if not name.startswith("cells/")}
     assert all(source.startswith("data:image/") for source in taken.sources)
-    assert len(taken.sources) == 9 + len(table(whole.results / "summary_examples.csv"))
+    assert len(taken.sources) == len(FIGURES) + len(table(whole.results / "summary_examples.csv"))
     assert not taken.tags & {"script", "link", "iframe", "object", "video"}
     policy = re.search('Content-Security-Policy" content="([^"]+)"', taken.raw)[1]
     assert policy.startswith("default-src &#39;none&#39;; img-src data:;")
@@ -181,7 +187,7 @@ def test_the_report_stays_small_with_many_examples(study):
     n = len(table(study.results / "summary_examples.csv"))
     assert n > 70
     assert (study.results / "report.html").stat().st_size < 10_000_000
-    assert len(page(study).sources) == 9 + n
+    assert len(page(study).sources) == len(FIGURES) + n
 
 
 # ---- what is said, and reruns -----------------------------------------------------------------------------

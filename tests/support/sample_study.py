@@ -57,6 +57,7 @@ def whole(first: Folders, root: Path) -> Folders:
         ("merge_assignments.py", "cache failure", "--bootstrap-rounds", 200),
         (summarize, "cache failure result"),
         ("improve_subset.py", "cache failure result", *METHODS, *compare),
+        ("probe.py", "cache failure result", "--device", "cpu"),
         (summarize, "cache failure result"),
     ]:
         if script == summarize and script in study.said:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-from common import results
+from common import probe_results, results
 from common.report import figures
 from tests.support import running
 from tests.support.folders import Folders
@@ -64,6 +64,11 @@ def copy_of(study: Folders, root: Path) -> Folders:
 def without_improvements(study: Folders) -> None:
     (study.results / results.INDEX).unlink()
     shutil.rmtree(study.results / results.CELLS)
+
+
+def without_probe(study: Folders) -> None:
+    for name in (probe_results.RESULT, probe_results.ITEMS):
+        (study.results / name).unlink()
 
 
 # ---- read what was written ---------------------------------------------------------------------------------
@@ -155,6 +160,11 @@ IN_PERCENT = {  # columns that hold shares between 0 and 1, and are shown in per
     "summary_failed_by_all.csv": {"share", "low", "high"},
     "summary_sensitivity.csv": {"value", "low", "high", "counted"},
     "summary_baseline.csv": {"value", "low", "high"},
+    "summary_probe.csv": {"accuracy", "low", "high"},
+    "summary_probe_categories.csv": {
+        *("mentioned", "share", "accuracy", "accuracy_low", "accuracy_high"),
+    },
+    "summary_probe_labeled.csv": {"share"},
 }
 
 
