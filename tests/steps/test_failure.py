@@ -212,7 +212,7 @@ def test_sheets_hold_nothing_that_could_sway_a_label(written):
             b"\xef\xbb\xbfidx,caption,gt_img_idx,pred_img_idx,category,ambiguous_subtype,note\n"
         )
     for item in page_data(written / "annotate_A.html")["items"]:
-        assert set(item) == {"idx", "caption", "gt", "pred", "part"}
+        assert set(item) == {"idx", "caption", "gt", "pred", "part", "repeat"} and not item["repeat"]
 
 
 def page_data(path: Path) -> dict:

@@ -67,7 +67,7 @@ def study(sample_measured, tmp_path_factory) -> Changed:
     skipped = shutil.ignore_patterns("__pycache__", "val2017", "*.md")
     for name in ("common", "data/sample"):
         shutil.copytree(PROJECT / name, made.project / name, ignore=skipped)
-    for path in PROJECT.glob("*.py"):
+    for path in [*PROJECT.glob("*.py"), PROJECT / "annotation_guide.md"]:
         shutil.copy(path, made.project)
     taxonomy = made.project / "common" / "labels" / "taxonomy.py"
     text = taxonomy.read_text(encoding="utf-8")

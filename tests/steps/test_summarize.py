@@ -273,7 +273,7 @@ def test_outdated_files_of_an_earlier_run_are_removed(study):
     left = {path.name for path in study.results.rglob("*") if path.is_file()}
     assert (study.results / "tables" / "tabular" / "baseline.tex").is_file()
     assert left == {"baseline.json", "report.html", "my_own.png", "baseline.tex"} | {
-        f"summary_{name}.csv" for name in ("baseline", "provenance", "cautions")
+        f"summary_{name}.csv" for name in ("baseline", "plan", "provenance", "cautions")
     }
 
 
