@@ -10,6 +10,11 @@ from tests.support import PROJECT, browsing, folders, running, workers
 workers.share_cores()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first: at the end of a shared session a single one would keep the other workers waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def coco_dir() -> Path:
     """The folder of real COCO files that COCO_DIR names; tests that need it are skipped without it."""
