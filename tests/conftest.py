@@ -11,8 +11,12 @@ workers.share_cores()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first: at the end of a shared session a single one would keep the other workers waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Long tests first, the longest of them (a study's steps) before the others.
+
+    At the end of a shared session a single one would keep the other workers waiting.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [*reversed(slow), *(item for item in items if item not in slow)]
 
 
 @pytest.fixture(scope="session")
