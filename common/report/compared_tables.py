@@ -1,10 +1,7 @@
 """The tables on comparisons: which columns of which CSV each shows, as in study_tables.py."""
 
-from common.report.tables import Column, Csv, Table
+from common.report.tables import MARKS, OTHER_IMAGES, Column, Csv, Table, points
 
-MARKS = Column("Marks", "{marks}", is_text=True)
-
-LATEX = {"differences", "compared", "compared_overlap", "compared_categories", "failed_by_all"}
 # Labeled failures are a selection, which has to be said wherever their recovery stands.
 MEAN = (
     "Labels were drawn among what the first model fails, and part of failing is chance: any other model has "
@@ -13,29 +10,21 @@ MEAN = (
 
 
 def of(csvs: dict[str, Csv]) -> dict[str, Table]:
-    """Name -> every table on comparisons that there is a CSV for."""
-    made = {
-        "differences": ("summary_differences", _differences),
-        "compared": ("summary_compared", _compared),
-        "compared_overlap": ("summary_compared", _overlap),
-        "compared_categories": ("summary_compared_categories", _categories),
-        "failed_by_all": ("summary_failed_by_all", _failed_by_all),
-    }
-    return {name: make(csvs[csv]) for name, (csv, make) in made.items() if csv in csvs}
+    """Name -> those of TABLES that there is a CSV for."""
+    return {name: make(csvs[csv]) for name, (csv, make) in TABLES.items() if csv in csvs}
 
 
 def _differences(csv: Csv) -> Table:
     columns = [
         Column("Correction of hubs", "{first}"),
         Column("less", "{second}", is_text=True),
-        Column("R@1, points [95%]", "{difference_pp:signed} [{low_pp:signed}, {high_pp:signed}]"),
+        Column("R@1, points [95%]", points("difference_pp", "low_pp", "high_pp")),
         Column("All pairs at once [95%]", "[{low_all_pp:signed}, {high_all_pp:signed}]"),
         Column("Right with the first alone, the second alone", "{gained:count}, {lost:count}"),
     ]
     note = (
-        "Fixes that are a correction of hubs alone, each two on the same captions. 95% intervals are for as "
-        "many other images of this kind, clustered by image: of each pair by itself, and of all pairs at "
-        "once (Bonferroni)"
+        f"Fixes that are a correction of hubs alone, each two on the same captions. {OTHER_IMAGES}: of each "
+        "pair by itself, and of all pairs at once (Bonferroni)"
     )
     return Table("Do corrections of hubs differ?", csv, columns, None, "differences", note)
 
@@ -44,13 +33,13 @@ def _compared(csv: Csv) -> Table:
     columns = [
         Column("Model", "{name}"),
         Column("Its R@1", "{improved_R@1:percent}"),
-        Column("Net effect on R@1, points [95%]", "{net_R@1:signed} [{low_R@1:signed}, {high_R@1:signed}]"),
+        Column("Net effect on R@1, points [95%]", points("net_R@1", "low_R@1", "high_R@1")),
         Column("p (Holm)", "{p_holm:p}"),
         Column("Gained, lost", "{gained_R@1:count}, {lost_R@1:count}"),
     ]
     note = (
-        "Every caption was ranked by both models. 95% intervals are for as many other images of this kind, "
-        "clustered by image. p: sign-flip permutation over images, adjusted by Holm together with the fixes"
+        f"Every caption was ranked by both models. {OTHER_IMAGES}. p: sign-flip permutation over images, "
+        "adjusted by Holm together with the fixes"
     )
     return Table("Other models in place of the first one", csv, columns, None, "compared", note)
 
@@ -71,8 +60,7 @@ def _overlap(csv: Csv) -> Table:
     ]
     note = (
         "Error consistency is Cohen's kappa of right and wrong (Geirhos et al.): zero by chance, one if the "
-        "same captions fail. 95% intervals are for as many other images of this kind, clustered by image; "
-        "that of what it has right for other failures like these"
+        f"same captions fail. {OTHER_IMAGES}; that of what it has right for other failures like these"
     )
     return Table("Which failures models share", csv, columns, None, "compared-overlap", note)
 
@@ -110,3 +98,12 @@ def _failed_by_all(csv: Csv) -> Table:
         caption += ". Labels: {labels}"
     note = f"{MEAN}. 95% intervals are for other failures like these, clustered by image"
     return Table(caption, csv, columns, None, "failed-by-all", note)
+
+
+TABLES = {  # name -> the CSV that it shows, and how
+    "differences": ("summary_differences", _differences),
+    "compared": ("summary_compared", _compared),
+    "compared_overlap": ("summary_compared", _overlap),
+    "compared_categories": ("summary_compared_categories", _categories),
+    "failed_by_all": ("summary_failed_by_all", _failed_by_all),
+}

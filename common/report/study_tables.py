@@ -5,7 +5,7 @@ Each says in its caption whom its intervals are about, and shows the n and the m
 
 from common.labels.taxonomy import CATEGORY_NAMES
 from common.report import compared_tables, probe_tables
-from common.report.tables import OTHER_IMAGES, Column, Csv, Table
+from common.report.tables import MARKS, OTHER_IMAGES, Column, Csv, Table, points
 from common.results import CLEAR, FAILURES, SUCCESSES
 
 MATRIX = (*CATEGORY_NAMES, CLEAR)  # sets that are columns of the matrix
@@ -18,8 +18,7 @@ SET_NAMES = {
 LATEX = {"baseline", "failures", "if_right", "sensitivity", "agreement", "agreement_pairs", "net_effects"}
 LATEX |= {"assisted", "model_agreement", "power", "retest", *probe_tables.TABLES}
 LATEX |= {"net_effects_further", "hubness", "matrix", *(f"subset_{name}" for name in SETS)}  # for papers too
-LATEX |= compared_tables.LATEX
-MARKS = Column("Marks", "{marks}", is_text=True)
+LATEX |= compared_tables.TABLES.keys()
 PLACEBO = "A placebo is the method with its link to the content cut, averaged over draws (sd: between draws)"
 NO_MARK = "No mark: all captions were ranked, and nothing but the query and the images was used"
 
@@ -64,11 +63,6 @@ def of(csvs: dict[str, Csv]) -> dict[str, Table]:
     return found | compared_tables.of(csvs)
 
 
-def _points(value: str, low: str, high: str) -> str:
-    """The cell of a change in points with its interval."""
-    return f"{{{value}:signed}} [{{{low}:signed}}, {{{high}:signed}}]"
-
-
 def _provenance(csv: Csv) -> Table:
     columns = [Column("What", "{what}"), Column("Value", "{value}", is_text=True)]
     return Table("Settings, inputs and versions", csv, columns)
@@ -98,7 +92,7 @@ def _baseline(csv: Csv) -> Table:
 
 
 def _failures(csv: Csv) -> Table:
-    gain = _points("gain_if_fixed_pp", "gain_if_fixed_pp_low", "gain_if_fixed_pp_high")
+    gain = points("gain_if_fixed_pp", "gain_if_fixed_pp_low", "gain_if_fixed_pp_high")
     columns = [Column("Category", "{category}"), Column("n", "{n:count} of {total:count}")]
     columns.append(Column("Share [95%]", "{share:share} [{low:bound}, {high:bound}]"))
     if csv.rows[0]["low_all"]:
@@ -148,7 +142,7 @@ def _sensitivity(csv: Csv) -> Table:
 
 
 def _assisted(csv: Csv) -> Table:
-    bias = _points("bias_pp", "bias_pp_low", "bias_pp_high")
+    bias = points("bias_pp", "bias_pp_low", "bias_pp_high")
     columns = [
         Column("Category", "{category}"),
         Column("People alone [95%]", "{people:share} [{people_low:bound}, {people_high:bound}]"),
@@ -207,12 +201,12 @@ def _agreement(csv: Csv, over: str) -> Table:
 
 
 def _net_effects(csv: Csv) -> Table:
-    placebo = _points("placebo_R@1", "placebo_low_R@1", "placebo_high_R@1")
+    placebo = points("placebo_R@1", "placebo_low_R@1", "placebo_high_R@1")
     columns = [
         Column("Method", "{name}"),
         MARKS,
         Column("n", "{ranked:count}"),
-        Column("Net effect on R@1, points [95%]", _points("net_R@1", "low_R@1", "high_R@1")),
+        Column("Net effect on R@1, points [95%]", points("net_R@1", "low_R@1", "high_R@1")),
         Column("p (Holm)", "{p_holm:p}"),
         Column("Gained, lost", "{gained_R@1:count}, {lost_R@1:count}"),
         Column("Its placebo [95%], sd", placebo + ", {placebo_sd_R@1:two}"),
@@ -227,7 +221,7 @@ def _net_effects(csv: Csv) -> Table:
 def _further(csv: Csv) -> Table:
     columns = [Column("Method", "{name}"), MARKS, Column("n", "{ranked:count}")]
     for measure in ("R@5", "R@10"):
-        cell = _points(f"net_{measure}", f"low_{measure}", f"high_{measure}")
+        cell = points(f"net_{measure}", f"low_{measure}", f"high_{measure}")
         columns.append(Column(f"Net effect on {measure} [95%]", cell))
         columns.append(Column("p, unadjusted", f"{{p_{measure}:p}}"))
         columns.append(Column("Its placebo", f"{{placebo_{measure}:signed}}"))
@@ -279,7 +273,7 @@ def _matrix(csv: Csv) -> Table:
         marks = {row[f"{name}_marks"] for row in csv.rows if row[f"{name}_n"]}
         if not marks:
             continue
-        cell = f"{{{name}_recovered:percent}}; " + _points(
+        cell = f"{{{name}_recovered:percent}}; " + points(
             f"{name}_beyond", f"{name}_beyond_low", f"{name}_beyond_high"
         )
         common = len(marks) == 1
@@ -303,9 +297,9 @@ def _subsets(csv: Csv) -> dict[str, Table]:
         Column("Method", "{name}"),
         MARKS,
         Column("n", "{subset_size:count}"),
-        Column("R@1, change [95%]", _points("delta_pp_R@1", "delta_pp_R@1_low", "delta_pp_R@1_high")),
+        Column("R@1, change [95%]", points("delta_pp_R@1", "delta_pp_R@1_low", "delta_pp_R@1_high")),
         Column("its placebo, sd", "{placebo_delta_pp_R@1:signed}, {placebo_delta_pp_R@1_sd:two}"),
-        Column("above its placebo [95%]", _points("beyond_R@1", "beyond_R@1_low", "beyond_R@1_high")),
+        Column("above its placebo [95%]", points("beyond_R@1", "beyond_R@1_low", "beyond_R@1_high")),
         Column("n to see that", "{beyond_R@1_needed:count}"),
         Column("R@5", "{baseline_R@5:percent} to {improved_R@5:percent}"),
         Column("R@10", "{baseline_R@10:percent} to {improved_R@10:percent}"),

@@ -49,6 +49,14 @@ class Column(NamedTuple):
     under: str = ""  # under the head, as `cell` but of the first row: what holds for the whole column
 
 
+MARKS = Column("Marks", "{marks}", is_text=True)
+
+
+def points(value: str, low: str, high: str) -> str:
+    """The cell of a change in points with its interval, of columns of these names."""
+    return f"{{{value}:signed}} [{{{low}:signed}}, {{{high}:signed}}]"
+
+
 class Table(NamedTuple):
     """A table: which rows of a CSV, and what of each. The first column names the row."""
 
