@@ -37,6 +37,7 @@ from common.retrieval import (
 from common.retrieval.distributed import Team, together
 from common.retrieval.evaluation import Baseline
 from common.retrieval.freezing import Data, Frozen, Wanted
+from common.retrieval.meta import Meta
 from common.retrieval.ranks import Ranks
 from common.retrieval.runs import Run
 from common.settings import PROJECT_DIR, Settings, at_least, override, shown
@@ -156,9 +157,8 @@ def say_run(run: Run, path: Path) -> None:
         print(f"  left out: {run.left_out:,} of captions or images that are not in the sample")
 
 
-def evaluate(found: Ranks, meta_file: Path, failure_dir: Path) -> Baseline:
+def evaluate(found: Ranks, content: Meta, meta_file: Path, failure_dir: Path) -> Baseline:
     """Recall@1/5/10, median rank and MRR in both directions, with 95 % intervals clustered by image."""
-    content = meta.read(meta_file)
     captions = evaluation.of_captions(found, content)
     return Baseline(
         text_to_image=captions,
@@ -191,14 +191,16 @@ def main(team: Team) -> None:
         with team.leader_first():
             frozen = run_cache.freeze(data, sample, wanted, run)
         say_frozen(frozen, "ranks")
-        ranks = frozen_ranks.of(frozen.meta_file, meta.read(frozen.meta_file))
+        content = meta.read(frozen.meta_file)
+        ranks = frozen_ranks.of(frozen.meta_file, content)
     else:
         freeze = imported.freeze if data.embeddings_dir else freezing.freeze
         frozen = freeze(data, sample, wanted, team, tell=print)
         say_frozen(frozen, "embeddings")
         loaded = cache.load(frozen.meta_file)
+        content = loaded.meta
         ranks = frozen_ranks.freeze(loaded, encoder.counting_device(team.device(settings.DEVICE)), team)
-    found = evaluate(ranks, frozen.meta_file, settings.FAILURE_DIR)
+    found = evaluate(ranks, content, frozen.meta_file, settings.FAILURE_DIR)
     print("\n".join(measure_lines.lines(found)))
 
     result_file, exported = data.result_dir / evaluation.BASELINE, []

@@ -76,3 +76,9 @@ def first_of(words: Sequence[str], most: int = 5) -> str:
 
 def _interval(low: float | None, high: float | None, form) -> str:
     return "" if low is None or high is None else f" [{form(low)}, {form(high)}]"
+
+
+def brief(value: object) -> str:
+    """A value for a message: of a hash the first 12 digits, which is plenty to see that two differ."""
+    text = str(value)
+    return text[:12] if len(text) in (40, 64) else text

@@ -57,7 +57,9 @@ def load(meta_file: Path) -> Cache:
             f"{shown(meta_file)} is of a run (RUN_FILE): it has ranks but no embeddings, with which all "
             "methods of step 6 score. Steps 2 to 5 need none; for step 6 freeze some with `python main.py`"
         )
-    tensors = {kind: _read_tensor(_tensor_file(meta_file, kind), content, kind) for kind in ("img", "txt")}
+    tensors = {
+        kind: _read_tensor(metas.next_to(meta_file, kind, ".pt"), content, kind) for kind in ("img", "txt")
+    }
     return Cache(tensors["img"], tensors["txt"], content, Path(meta_file))
 
 
@@ -189,12 +191,6 @@ def read_tensor(path: Path, fingerprint: str) -> torch.Tensor | None:
         return tensor if _tensor_fingerprint(tensor) == fingerprint else None
     except Exception:  # as above
         return None
-
-
-def _tensor_file(meta_file: Path, kind: str) -> Path:
-    """The tensor file that belongs to a meta file."""
-    meta_file = Path(meta_file)
-    return meta_file.with_name(meta_file.name.replace("meta_", f"{kind}_", 1)).with_suffix(".pt")
 
 
 def _read_tensor(path: Path, content: Meta, kind: str) -> torch.Tensor:

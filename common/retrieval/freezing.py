@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from common import files, records
+from common import files, records, say
 from common.errors import UserError, list_rows
 from common.heavy import torch
 from common.retrieval import cache, coco, encoder, evaluation, images, meta, models
@@ -206,7 +206,7 @@ def differences(found: meta.Meta, identity: Identity) -> list[str]:
     def told(names: dict[str, str], of: object, sign: str = "") -> list[str]:
         values = [(called, getattr(of, field), getattr(identity, field)) for field, called in names.items()]
         return [
-            f"{called}: {sign}{_brief(was)} in the cache, {_brief(now)} now"
+            f"{called}: {sign}{say.brief(was)} in the cache, {say.brief(now)} now"
             for called, was, now in values
             if now not in (None, was)
         ]
@@ -295,29 +295,35 @@ def _make(job: Job, shards: cache.Shards, tell: Tell) -> None:
 
 def _meta(job: Job, towers: encoder.Encoder, lengths: np.ndarray) -> meta.Meta:
     """The meta file without what `cache.write` adds; lengths (n_captions,): tokens before any are cut off."""
-    data, identity = job.data, job.identity
-    return meta.Meta(
-        model=models.label(data.model_name),
-        model_source=models.origin(data.model_name),
-        seed=identity.seed,
-        num_images=identity.num_images,
-        captions_per_image=identity.captions_per_image,
-        revision=identity.revision,
-        processor=identity.processor,
-        dtype=identity.dtype,
+    return meta_of(
+        job.data,
+        job.sample,
+        job.identity,
+        model=models.label(job.data.model_name),
+        model_source=models.origin(job.data.model_name),
         device=str(towers.device),
         batch_size=job.wanted.batch_size,
         padding="longest of the batch" if towers.pad_to_longest else f"{towers.max_length} tokens",
         max_tokens=towers.max_length,
         lower_cased=towers.lower_case,
         truncated_captions=int((lengths > towers.max_length).sum()),
+        versions=encoder.versions(),
+    )
+
+
+def meta_of(data: Data, sample: coco.Sample, identity: Identity, **making: object) -> meta.Meta:
+    """A meta file without what `cache.write` adds; `making`: fields on what made the rows."""
+    named = ("seed", "num_images", "captions_per_image", "revision", "processor", "dtype")
+    parts = {name: getattr(identity, name) for name in ("annotation_file", "images", "run")}
+    return meta.Meta(
+        **{name: getattr(identity, name) for name in named},
         image_folder=shown(data.image_dir),
         annotation_file=shown(data.annotation_file),
         bundled_sample=data.bundled_sample,
-        versions=encoder.versions(),
         opening=images.OPENING,
-        fingerprints=meta.Fingerprints(annotation_file=identity.annotation_file, images=identity.images),
-        **rows_of(job.sample)._asdict(),
+        fingerprints=meta.Fingerprints(**parts),
+        **rows_of(sample)._asdict(),
+        **making,
     )
 
 
@@ -342,9 +348,3 @@ def _bar(label: str, mine: list[range], missing: list[range], team: Team) -> tqd
         disable=None if team.leads else True,  # None: no bar where there is no terminal
         leave=False,
     )
-
-
-def _brief(value: object) -> str:
-    """A value for a message: of a hash the first 12 digits, which is plenty to see that two differ."""
-    text = str(value)
-    return text[:12] if len(text) in (40, 64) else text

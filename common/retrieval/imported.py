@@ -23,7 +23,7 @@ from common.errors import SettingError, UserError
 from common.heavy import torch
 from common.retrieval import cache, captions_file, coco, evaluation, freezing, images, meta
 from common.retrieval.distributed import Team
-from common.retrieval.freezing import Data, Frozen, Identity, Tell, Wanted
+from common.retrieval.freezing import Data, Frozen, Tell, Wanted
 from common.settings import shown
 
 IMAGES, CAPTIONS, ROWS = FILES = ("images.npy", "captions.npy", "rows.json")
@@ -82,7 +82,8 @@ def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Te
     stem = meta.stem(len(sample.image_ids), vectors.model)
     meta_file = data.cache_dir / f"meta_{stem}.json"
     freezing.refuse_other_baseline(data.result_dir / evaluation.BASELINE, meta_file)
-    identity = _identity(vectors, data, sample, wanted)
+    identity = freezing.identify(data, sample, wanted, source=None)
+    identity = identity._replace(revision=vectors.revision, dtype=vectors.dtype)
     with freezing.alone_in(data.cache_dir, stem, team, tell):
         there = team.gather(team.leads and meta_file.is_file())[0]
         team.check_same(identity._asdict(), "vectors or data")
@@ -94,7 +95,10 @@ def freeze(data: Data, sample: coco.Sample, wanted: Wanted, team: Team, tell: Te
             img, txt = in_order(vectors, sample, tell)
             _tell_images(data, sample, tell)
             if team.leads:
-                cache.write(data.cache_dir, img, txt, _meta(vectors, data, sample, identity))
+                # How images were opened elsewhere nobody knows: none is taken for another than it was.
+                made = {"imported_from": shown(data.embeddings_dir), "versions": files.versions("numpy")}
+                made |= {"model": vectors.model, "maker": vectors.maker}
+                cache.write(data.cache_dir, img, txt, freezing.meta_of(data, sample, identity, **made))
         team.wait()
     # Of a cache that is there already the images may be elsewhere by now, and so can't be compared.
     not_compared = ["images"] if there and identity.images is None else []
@@ -243,40 +247,6 @@ def _tell_images(data: Data, sample: coco.Sample, tell: Tell) -> None:
     n = say.items(len(sample.file_names), "image")
     tell(f"  {n} in {shown(data.image_dir)}, which step 2 shows: all there and whole; that the vectors are")
     tell("  of these very images can't be checked")
-
-
-def _identity(vectors: Vectors, data: Data, sample: coco.Sample, wanted: Wanted) -> Identity:
-    """The identity that a cache of these vectors and this data has."""
-    return Identity(
-        seed=wanted.seed,
-        num_images=len(sample.image_ids),
-        captions_per_image=wanted.captions_per_image,
-        revision=vectors.revision,
-        processor=None,
-        dtype=vectors.dtype,
-        annotation_file=files.file_fingerprint(data.annotation_file),
-        rows=meta.rows_fingerprint(freezing.rows_of(sample)),
-        images=images.fingerprint(data.image_dir, sample.file_names),
-    )
-
-
-def _meta(vectors: Vectors, data: Data, sample: coco.Sample, identity: Identity) -> meta.Meta:
-    """The meta file, its fingerprints of rows and tensors aside, which `cache.write` adds."""
-    named = ("seed", "num_images", "captions_per_image", "revision", "processor", "dtype")
-    return meta.Meta(
-        model=vectors.model,
-        maker=vectors.maker,
-        imported_from=shown(data.embeddings_dir),
-        **{name: getattr(identity, name) for name in named},
-        image_folder=shown(data.image_dir),
-        annotation_file=shown(data.annotation_file),
-        bundled_sample=data.bundled_sample,
-        versions=files.versions("numpy"),
-        # Nobody knows here how they were opened elsewhere, so no image is taken for another than was encoded.
-        opening=images.OPENING,
-        fingerprints=meta.Fingerprints(annotation_file=identity.annotation_file, images=identity.images),
-        **freezing.rows_of(sample)._asdict(),
-    )
 
 
 def _fingerprint(folder: Path) -> str:

@@ -97,6 +97,12 @@ def stem(num_images: int, model: str) -> str:
     return f"{num_images}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", model).strip("_.")
 
 
+def next_to(meta_file: Path, kind: str, ending: str) -> Path:
+    """`<kind>_<stem>` with an ending, for `meta_<stem>.json`."""
+    meta_file = Path(meta_file)
+    return meta_file.with_name(meta_file.name.replace("meta_", f"{kind}_", 1)).with_suffix(ending)
+
+
 def places(folder: Path) -> list[Path]:
     """Where to look: in a folder that the user named or, of the default ones, in its `sample` folder too."""
     return [folder, folder / SAMPLE_FOLDER] if Path(folder) in DEFAULT_FOLDERS else [Path(folder)]

@@ -15,6 +15,7 @@ import numpy as np
 from common import files, records
 from common.errors import UserError
 from common.records import Record
+from common.retrieval import meta
 from common.retrieval.meta import Meta
 from common.settings import shown
 
@@ -61,7 +62,7 @@ def read(meta_file: Path, content: Meta) -> Ranks | None:
 
     Raises UserError where they are of another cache, and where they are not what was written.
     """
-    note_file, arrays_file = (_file(meta_file, kind) for kind in (".json", ".npz"))
+    note_file, arrays_file = (meta.next_to(meta_file, "ranks", end) for end in (".json", ".npz"))
     if not note_file.is_file():
         return None
     note = records.read(note_file, Note, AGAIN)
@@ -85,14 +86,8 @@ def write(meta_file: Path, content: Meta, found: Ranks, versions: dict[str, str]
     np.savez(buffer, **{each.name: getattr(found, each.name) for each in dataclasses.fields(Ranks)})
     data = buffer.getvalue()
     note = Note(cache=content.fingerprint, arrays=files.fingerprint(data), code=_code(), versions=versions)
-    files.write_bytes(_file(meta_file, ".npz"), data)
-    records.write(_file(meta_file, ".json"), note)
-
-
-def _file(meta_file: Path, kind: str) -> Path:
-    """`ranks_<stem>` with an ending, for `meta_<stem>.json`."""
-    meta_file = Path(meta_file)
-    return meta_file.with_name(meta_file.name.replace("meta_", "ranks_", 1)).with_suffix(kind)
+    files.write_bytes(meta.next_to(meta_file, "ranks", ".npz"), data)
+    records.write(meta.next_to(meta_file, "ranks", ".json"), note)
 
 
 def _code() -> str:

@@ -13,14 +13,12 @@ import numpy as np
 from common import files, records
 from common.errors import UserError
 from common.heavy import torch
-from common.retrieval import freezing, images, meta, ranking, ranks, runs
+from common.retrieval import freezing, meta, ranking, ranks, runs
 from common.retrieval.coco import Sample
 from common.retrieval.evaluation import BASELINE
-from common.retrieval.freezing import Data, Frozen, Identity, Wanted
-from common.retrieval.meta import Fingerprints, Meta
+from common.retrieval.freezing import Data, Frozen, Wanted
 from common.retrieval.ranks import Ranks
 from common.retrieval.runs import Run
-from common.settings import shown
 
 BLOCK = 4096  # captions at once
 DTYPE = "unknown"
@@ -32,15 +30,17 @@ def freeze(data: Data, sample: Sample, wanted: Wanted, run: Run) -> Frozen:
     Raises UserError where the files there are of another run, other data or other settings.
     """
     found = ranks_of(run, np.array(sample.gt_img_index), len(sample.image_ids))
-    content = _meta(data, sample, wanted, run)
-    content = records.replace(
-        content, fingerprints=records.replace(content.fingerprints, exported_from=_exported_from(run, found))
-    )
+    identity = freezing.identify(data, sample, wanted, source=None)
+    identity = identity._replace(dtype=DTYPE, run=run.fingerprint)
+    versions = files.versions("numpy")
+    content = freezing.meta_of(data, sample, identity, model=f"run {run.name}", versions=versions)
+    further = {"rows": identity.rows, "exported_from": _exported_from(run, found)}
+    content = records.replace(content, fingerprints=records.replace(content.fingerprints, **further))
     meta_file = data.cache_dir / f"meta_{meta.stem(content.num_images, content.model)}.json"
     freezing.refuse_other_baseline(data.result_dir / BASELINE, meta_file)
     there = meta_file.is_file()
     if there:
-        freezing.refuse_another(meta_file, _identity(content), data.image_dir)
+        freezing.refuse_another(meta_file, identity, data.image_dir)
     whole = None
     with contextlib.suppress(UserError):  # damaged ones are written again
         whole = ranks.read(meta_file, content) if there else None
@@ -98,46 +98,3 @@ def _exported_from(run: Run, found: Ranks) -> str | None:
         return None
     fingerprint, digest = run.made_from
     return fingerprint if runs.digest_of(found, int(found.depth[0])) == digest else None
-
-
-def _meta(data: Data, sample: Sample, wanted: Wanted, run: Run) -> Meta:
-    """The meta file of a run."""
-    rows = freezing.rows_of(sample)
-    return Meta(
-        model=f"run {run.name}",
-        seed=wanted.seed,
-        num_images=len(sample.image_ids),
-        captions_per_image=wanted.captions_per_image,
-        revision=None,
-        processor=None,
-        dtype=DTYPE,
-        image_folder=shown(data.image_dir),
-        annotation_file=shown(data.annotation_file),
-        bundled_sample=data.bundled_sample,
-        versions=files.versions("numpy"),
-        opening=images.OPENING,
-        fingerprints=Fingerprints(
-            annotation_file=files.file_fingerprint(data.annotation_file),
-            images=images.fingerprint(data.image_dir, sample.file_names),
-            rows=meta.rows_fingerprint(rows),
-            run=run.fingerprint,
-        ),
-        **rows._asdict(),
-    )
-
-
-def _identity(content: Meta) -> Identity:
-    """What has to be the same for a run's files to be this one's."""
-    parts = content.fingerprints
-    return Identity(
-        seed=content.seed,
-        num_images=content.num_images,
-        captions_per_image=content.captions_per_image,
-        revision=None,
-        processor=None,
-        dtype=content.dtype,
-        annotation_file=parts.annotation_file,
-        rows=parts.rows,
-        images=parts.images,
-        run=parts.run,
-    )
