@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common import files
 from common.errors import UserError
-from common.heavy import transformers
+from common.heavy import huggingface_hub, safetensors, transformers
 from common.retrieval import families
 from common.settings import PROJECT_DIR, shown
 
@@ -71,7 +71,6 @@ def image_processor(source: Source):
             f"{shown(source.folder)} lacks {PROCESSORS[0]}, which says how the model wants its pictures: "
             "fetch it again, with all of its .json files"
         )
-
     try:
         with quiet():
             return transformers.AutoImageProcessor.from_pretrained(
@@ -83,7 +82,6 @@ def image_processor(source: Source):
 
 def tokenizer(folder: Path):
     """The tokenizer of a model's folder. Raises UserError where transformers can't read it."""
-
     try:
         with quiet():
             return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -124,11 +122,9 @@ def refuse_quantized(folder: Path) -> None:
     """Raise UserError for weights of a byte each: read as they stand they are numbers of another scale."""
     settings = files.read_json(folder / "config.json")
     quantized = isinstance(settings, dict) and bool(settings.get("quantization_config"))
-    from safetensors import safe_open
-
     for path in [] if quantized else sorted(folder.glob("*.safetensors")):
         try:
-            with safe_open(path, "np") as weights:
+            with safetensors.safe_open(path, "np") as weights:
                 kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}
         except Exception:  # a damaged file, of which transformers says what is wrong
             continue
@@ -191,8 +187,6 @@ def _content(folder: Path) -> list[Path]:
 
 def _snapshot(name: str, revision: str | None, local: bool) -> Path | None:
     """The folder of a hub model's files; None where `local` is asked and they are not complete here."""
-    import huggingface_hub
-
     try:
         for weights in WEIGHTS:  # the older .bin files only where there is nothing newer
             patterns = [*CONFIGURATION, weights]
@@ -232,9 +226,7 @@ class quiet:
     """Keep transformers from showing its bars and advice while it reads a folder."""
 
     def __enter__(self):
-        from transformers.utils import logging
-
-        self.logging = logging
+        self.logging = logging = transformers.utils.logging
         self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
         logging.set_verbosity_error()
         logging.disable_progress_bar()

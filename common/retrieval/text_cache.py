@@ -10,16 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common import files, records
 from common.errors import UserError
 from common.heavy import torch
-from common.retrieval import cache, meta, models
+from common.retrieval import cache, encoder, freezing, meta, models
 from common.settings import shown
-
-if TYPE_CHECKING:  # it imports transformers, which takes seconds: only where a text has to be encoded
-    from common.retrieval import encoder
 
 BATCH = 64
 PROBES = 8  # captions encoded again before a model is trusted to be the cache's
@@ -114,8 +110,6 @@ class TextCache:
 
     def _encoded(self, texts: list[str], shards: cache.Shards, label: str) -> tuple[torch.Tensor, int]:
         """Rows of texts, and how many texts the model can't read to the end."""
-        from common.retrieval import freezing
-
         towers = self._load()
         rows, lengths = freezing.encode_texts(towers, texts, BATCH, shards, label)
         shards.remove()
@@ -123,8 +117,6 @@ class TextCache:
 
     def _load(self) -> encoder.Encoder:
         """The towers, once they have encoded some of the cache's own captions as the cache has them."""
-        from common.retrieval import encoder
-
         if self._towers is None:
             content = self.frozen.meta
             captions = content.captions[:PROBES]
