@@ -5,6 +5,7 @@ are taken as they were measured: what is told is for a method that changes as ma
 `benchmarks/plan.py` holds it to simulated runs of the test.
 """
 
+import bisect
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,13 +93,8 @@ def control_size(spread: Spread, together: int) -> int | None:
         ranked = tuple(min(n, size) for size in spread.sizes)
         return spread._replace(ranked=ranked).seen(together) <= WANTED
 
-    least, most = 1, max(spread.sizes)
-    if not finds(most):
-        return None
-    while least < most:
-        n = (least + most) // 2
-        least, most = (least, n) if finds(n) else (n + 1, most)
-    return most
+    most = max(spread.sizes)
+    return 1 + bisect.bisect_left(range(1, most), True, key=finds) if finds(most) else None
 
 
 def of_kinds(found: dict[Path, MethodResult], tests: list[Path], together: int) -> list[Power]:

@@ -3,6 +3,7 @@
 Every number is what step 4's own formulas give in the mean; `benchmarks/plan.py` holds them to a simulation.
 """
 
+import bisect
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -92,14 +93,14 @@ def assumed() -> list[float]:
 def needed(half: float, population: int) -> int:
     """Labels with which the interval of a share of WIDEST is no wider than +-half.
 
-    The width falls with every further label, so the number is found by halving a range.
+    The width falls with every further label.
     """
-    least, most = 1, population
-    while least < most:
-        n = (least + most) // 2
+
+    def is_enough(n: int) -> bool:
         low, high = shares.interval(WIDEST * n, n, population)
-        least, most = (least, n) if high - low <= 2 * half else (n + 1, most)
-    return most
+        return high - low <= 2 * half
+
+    return 1 + bisect.bisect_left(range(1, population), True, key=is_enough)
 
 
 def of_alpha(n: int, raters: int, expected: list[float]) -> tuple[float, float]:

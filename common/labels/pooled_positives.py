@@ -95,12 +95,8 @@ def pool(studies: list[Study]) -> Pooled:
         positives.fitting(idx_of[ids], votes[ids], finals.get(ids), ids)
         for ids in idx_of.keys() - contradicted.keys()
     ]
-    found = sorted(filter(None, pairs))
-    return Pooled(
-        [one for one in found if one.votes_for >= positives.ENOUGH],
-        [one for one in found if one.votes_for == 1],
-        [one for ids in sorted(contradicted) for one in contradicted[ids]],
-    )
+    verified, single = positives.by_votes(sorted(filter(None, pairs)))
+    return Pooled(verified, single, [one for ids in sorted(contradicted) for one in contradicted[ids]])
 
 
 def tables(found: Pooled) -> dict[str, Table]:

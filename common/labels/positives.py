@@ -66,10 +66,14 @@ def of(labels: Labels, adjudicated: Mapping[int, Choice], ids: Mapping[int, tupl
     judged = labels.keys() | adjudicated.keys()
     pairs = [fitting(idx, labels.get(idx, {}), adjudicated.get(idx), ids[idx]) for idx in judged & ids.keys()]
     found = sorted(filter(None, pairs))
-    verified = [pair for pair in found if pair.votes_for >= ENOUGH]
-    single = [pair for pair in found if pair.votes_for == 1]
+    verified, single = by_votes(found)
     without = len(judged - ids.keys())
     return Positives(verified, single, len(judged), without, precision(labels, [*verified, *single]))
+
+
+def by_votes(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Those that enough people found to fit, and those with one such vote; in their order."""
+    return [one for one in pairs if one.votes_for >= ENOUGH], [one for one in pairs if one.votes_for == 1]
 
 
 def fitting(idx: int, given: Mapping[str, Choice], final: Choice | None, ids: tuple[int, int]) -> Pair | None:
@@ -98,15 +102,13 @@ def precision(labels: Labels, pairs: Iterable[Pair]) -> list[Precision]:
     An adjudicator, who knew the others' labels, is not in that model: adjudicated pairs are left out.
     """
     raters = raters_of(labels)
-    matrix, row_of = (
-        levels.codes(labels, raters, levels.CATEGORY),
-        {idx: at for at, idx in enumerate(sorted(labels))},
-    )
-    by_votes = defaultdict(list)
+    matrix = levels.codes(labels, raters, levels.CATEGORY)
+    row_of = {idx: at for at, idx in enumerate(sorted(labels))}
+    rows_of = defaultdict(list)
     for pair in pairs:
         if pair.decided != "adjudicated":
-            by_votes[pair.votes_for, pair.votes].append(row_of[pair.idx])
-    if not by_votes or not sensitivity.can_tell(matrix):
+            rows_of[pair.votes_for, pair.votes].append(row_of[pair.idx])
+    if not rows_of or not sensitivity.can_tell(matrix):
         return []
     patterns, weights = np.unique(matrix, axis=0, return_counts=True)
     chances, ambiguous = [], CATEGORY_NAMES.index(AMBIGUOUS)
@@ -115,7 +117,7 @@ def precision(labels: Labels, pairs: Iterable[Pair]) -> list[Precision]:
         chances.append(sensitivity.posterior(matrix, found, falls)[:, ambiguous])
     return [
         Precision(*votes, len(rows), [say.rounded(float(one[rows].mean())) for one in chances])
-        for votes, rows in sorted(by_votes.items(), reverse=True)
+        for votes, rows in sorted(rows_of.items(), reverse=True)
     ]
 
 
