@@ -15,8 +15,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     At the end of a shared session a single one would keep the other workers waiting.
     """
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    items[:] = [*reversed(slow), *(item for item in items if item not in slow)]
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    n_slow = sum(item.get_closest_marker("slow") is not None for item in items)
+    items[:n_slow] = reversed(items[:n_slow])
 
 
 @pytest.fixture(scope="session")
